@@ -1,0 +1,30 @@
+"""Every loss of the five reports, as functions of a net's output and its target. They import nothing of the project.
+
+    python train.py --model keypoint --data faces21       # mse, in px^2
+    python train.py --model lenet5 --l2 0.01              # cross-entropy plus the report's L2 term
+"""
+import torch
+import torch.nn.functional as F
+from torch.nn.utils import parameters_to_vector
+
+
+def mse(predicted, landmarks):
+    """Report 1: mean squared error over the 42 coordinates, in px^2; both (n, 42), the mean over images and coordinates."""
+    return F.mse_loss(predicted, landmarks)
+
+
+def cross_entropy(logits, labels):
+    """Mean cross-entropy in nats; logits (n, classes), labels (n,) integers."""
+    return F.cross_entropy(logits, labels)
+
+
+def l2_penalty(model):
+    """Report 2: the sum of squares of *all* parameters, biases and batch-norm weights too; the caller multiplies by lambda.
+
+    Not --weight-decay, which adds lambda * w to the gradient: this term's gradient is 2 * lambda * w, and clipping sees it.
+    """
+    flat = parameters_to_vector(model.parameters())
+    return torch.dot(flat, flat)
+
+
+LOSSES = {"landmarks": mse, "classes": cross_entropy}  # by the task of a net

@@ -1,0 +1,422 @@
+"""Run folders in, pictures out: training curves, and predicted over true landmarks.
+
+    python plots.py curves --runs runs --out figures --seeds "0 1 2" --last 50 keypoints/adam keypoints/adam-sgd
+    python plots.py faces --runs runs --out figures keypoints/adam keypoints/adam-bn
+
+Nothing here trains, and nothing needs a display. A *record* is what one run left behind, as a dict: the content of its
+result.json and, under "curves", its log.jsonl by column: {"epoch": [1, 2, ...], "train_loss": [...], ...}, with None where
+a number is absent or was not finite. results/records.jsonl holds rows of the same shape.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure  # Figure itself, not pyplot: it draws without a display and keeps no global state
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+STYLE = {"font.size": 9, "axes.titlesize": 10, "legend.fontsize": 9, "axes.grid": True, "grid.alpha": 0.25, "axes.axisbelow": True,
+         "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+# Okabe and Ito's colours, told apart by colour-blind eyes; darker and lighter ones alternate and every run has its own
+# marker, so that the picture also survives a black-and-white printer. Yellow is left out: too faint on white.
+COLOURS = ["#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00"]
+MARKERS = ["o", "s", "D", "P", "p", "<", "h", ">", "d"]  # no x, star or upright triangle: those have a meaning below
+PARTS = {"train": "--", "valid": "-", "test": ":"}
+COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "penalty", "tail_loss", "valid_loss", "valid_acc", "test_acc", "grad_norm",
+           "seconds")
+# The 21 landmarks in file order: brows 0-5, eyes 6-9 with pupils 16 and 17, nose 10-12 and 18, lips 13-15, mouth's corners 19 and 20.
+STROKES = [(0, 1, 2), (3, 4, 5), (6, 16, 7), (8, 17, 9), (10, 18, 12, 11, 10), (19, 13, 20, 15, 19)]
+
+
+# ---- reading run folders ---------------------------------------------------------------------------------------------
+
+def read_run(folder):
+    """The record of runs/REPORT/RUN/seedK/, or None where nothing has been logged yet.
+
+    A run without result.json has the status "unfinished". A last line that was cut off while it was written is ignored;
+    anything else broken is a ValueError that names file and line."""
+    folder = Path(folder)
+    curves = _read_log(folder / "log.jsonl")
+    if (folder / "result.json").exists():
+        return {**_read_json(folder / "result.json"), "curves": curves}
+    if not curves["epoch"]:
+        return None
+    args = _read_json(folder / "args.json") if (folder / "args.json").exists() else {}
+    return {"status": "unfinished", "run": "/".join(folder.parts[-3:-1]), "seed": int(folder.name.removeprefix("seed")), "metrics": {},
+            "epochs": len(curves["epoch"]), "data": {"name": args.get("data"), "synthetic": bool(args.get("synthetic"))}, "curves": curves}
+
+
+def _read_json(path):
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: not a JSON object")
+    return content
+
+
+def _read_log(path):
+    """log.jsonl -> {column: [value per epoch]}; empty columns where there is no file."""
+    rows = []
+    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            if not (isinstance(row, dict) and isinstance(row.get("epoch"), int) and row["epoch"] >= 1):
+                raise ValueError("no epoch, counted from 1, in it")
+        except ValueError as error:
+            if number == len(lines):  # only a line that was cut off has no newline behind it
+                break
+            raise ValueError(f"{path}, line {number}: not a line of a log: {error}") from None
+        rows.append(row)
+    return {column: [row.get(column) for row in rows] for column in COLUMNS}
+
+
+# ---- curves ----------------------------------------------------------------------------------------------------------
+
+def curves(records, path, last=0):
+    """Write the curves of `records` to the PNG file `path`; see draw_curves. Raises ValueError where there are no records."""
+    _save(draw_curves(records, last), path)
+
+
+def draw_curves(records, last=0):
+    """A matplotlib Figure: the training curves of `records` on shared axes.
+
+    A colour and a marker per run, in the order given; train dashed, valid solid, test by epoch dotted. Of several seeds: the
+    mean, and a band from the smallest to the largest. A panel for the loss and, where any run has one, for the accuracy in %,
+    with a star for the final test accuracy. `last` > 0 adds panels of only that many last epochs, if there are more than that.
+    Points far above the rest do not set the loss axis: each gets a triangle at the upper edge, the panel's title the highest."""
+    if not records:
+        raise ValueError("no records to draw")
+    groups = {}
+    for record in records:
+        groups.setdefault(record["run"], []).append(record)
+    names, epochs = _short_names(groups), _length(records)
+    has_accuracy = any(_table(records, f"{part}_acc", epochs).count() for part in PARTS)
+    starts = [1] + [epochs - last + 1] * (0 < last < epochs)
+    panels = [(metric, first) for first in starts for metric in ["loss", "acc"][:1 + has_accuracy]]
+    rows, columns = (1, 1) if len(panels) == 1 else (len(panels) // 2, 2)
+
+    looks = {}
+    for i, run in enumerate(groups):
+        colour = COLOURS[i] if len(groups) <= len(COLOURS) else matplotlib.colormaps["viridis"](0.92 * i / (len(groups) - 1))
+        looks[run] = {"color": colour, "marker": MARKERS[i % len(MARKERS)]}
+    handles = [Line2D([], [], markersize=5, label=names[run] + _note(groups[run]), **looks[run]) for run in groups]
+    widths = [len(handle.get_label()) + 8 for handle in handles]  # in letters, with the sample of the line
+    wide = 7 if columns == 1 else 10  # inches; some 14 letters to the inch
+    per_row = len(groups) if sum(widths) <= 14 * wide else max(1, 14 * wide // max(widths))
+    height = 3.5 * rows + 0.7 + 0.2 * math.ceil(len(groups) / per_row)
+    with matplotlib.rc_context(STYLE):
+        fig = Figure((wide, height), dpi=150, layout="constrained")
+        fig.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
+        used = set()
+        for ax, (metric, first) in zip(fig.subplots(rows, columns, squeeze=False).flat, panels):
+            used |= _panel(ax, groups, looks, names, metric, first, epochs)
+        fig.legend(handles=handles, loc="outside lower center", ncols=per_row)
+        keys = fig.legend(handles=[key for name, key in _keys().items() if name in used], loc="outside upper center", ncols=7)
+        _say_generated(keys, [run for run in groups if any((r.get("data") or {}).get("synthetic") for r in groups[run])], names)
+    return fig
+
+
+def _panel(ax, groups, looks, names, metric, first, epochs):
+    """Draw one metric from epoch `first` on. -> the names of the _keys it used."""
+    x = np.arange(first, epochs + 1)
+    tables = [(run, part, _table(group, f"{part}_{metric}", epochs)[:, first - 1:]) for run, group in groups.items() for part in PARTS]
+    tables = [(run, part, table) for run, part, table in tables if table.count()]
+    used = {part for _, part, _ in tables}
+    top = _scale(ax, tables, first) if metric == "loss" and tables else math.inf
+    peaks = {}
+    for run, part, table in tables:
+        look, high = looks[run], table.max(0)
+        step = max(1, len(x) // 8)  # runs put their markers at different epochs, or those of close curves would hide each other
+        ax.plot(x, table.mean(0), PARTS[part], **look, markersize=4, markevery=(list(groups).index(run) * step // len(groups), step),
+                markerfacecolor=look["color"] if part == "valid" else "white", linewidth=1 if part == "train" else 1.4, label=f"{run} {part}")
+        if len(table) > 1:
+            ax.fill_between(x, table.min(0), np.ma.masked_where(high > top, high), color=look["color"], alpha=0.15, linewidth=0)
+            used.add("band")
+        above = np.ma.filled(high > top, False)
+        if above.any():
+            ax.plot(x[above], np.full(above.sum(), 0.98), "^", transform=ax.get_xaxis_transform(), color=look["color"], markersize=6,
+                    markerfacecolor="white" if part == "train" else look["color"], clip_on=False, zorder=6, label=f"{run} above the axis")
+            peaks[run] = max(peaks.get(run, 0), high[above].max())
+            used.add("above")
+    for run, group in groups.items():
+        used |= _ends(ax, run, group, looks[run]["color"], metric, first, epochs, top)
+    pad = max(0.015 * (epochs - first), 0.2)
+    ax.set_xlim(first - min(pad, 0.9), epochs + pad)  # no tick for an epoch 0
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    ax.set_xlabel("epoch")
+    of_landmarks = all(run.startswith("keypoints/") or (group[0].get("data") or {}).get("name") == "faces21" for run, group in groups.items())
+    ax.set_ylabel("accuracy (%)" if metric == "acc" else "MSE (px²)" if of_landmarks else "loss")
+    ax.set_title(f"last {epochs - first + 1} epochs" if first > 1 else "", loc="left")
+    ax.set_title("\n".join(f"▲ {names[run]}: up to {peak:.3g}" for run, peak in peaks.items()), loc="right", fontsize=8)
+    return used
+
+
+def _ends(ax, run, group, colour, metric, first, epochs, top):
+    """Mark a run's final test accuracy, and where it diverged. -> the names of the _keys it used."""
+    used = set()
+    tests = [100 * r["metrics"]["test_acc"] for r in group if r["metrics"].get("test_acc") is not None]
+    if tests and metric == "acc":
+        ax.plot(_length(group), np.mean(tests), "*", color=colour, markersize=12, markeredgecolor="white", clip_on=False, zorder=5,
+                label=f"{run} final test")
+        used.add("star")
+    for record in group:
+        if record["status"] == "diverged" and _length([record]) >= first:
+            # On the last number that the run has; on the upper edge where that is out of sight, or already the first was not finite.
+            ends = [end for part in ("train", "valid") for end in enumerate(_table([record], f"{part}_{metric}", epochs)[0], 1)
+                    if end[1] is not np.ma.masked]
+            epoch, value = ends[-1] if ends else (_length([record]), math.inf)
+            inside = bool(ends) and value <= top
+            ax.plot(epoch, value if inside else 0.98, "x", transform=ax.transData if inside else ax.get_xaxis_transform(), color=colour,
+                    markersize=9, markeredgewidth=2.2, clip_on=False, zorder=7, label=f"{run} diverged")
+            used.add("cross")
+    return used
+
+
+def _scale(ax, tables, first):
+    """Choose a loss axis on which single excursions do not flatten everything else. -> its upper limit."""
+    every = [np.sort(table.max(0).compressed()) for *_, table in tables]
+    middle = max(np.median(np.concatenate(every)), 1e-12)
+    # How far above the rest is an excursion, on a linear and on a log axis? A picture from epoch 1 on has room for the start:
+    # keypoint runs come down to 10 px² from about 1000.
+    far, further = (4, 300) if first == 1 else (2, 10)
+    usual = [curve[curve <= further * middle] for curve in every]
+    # Valid curves choose: a train loss that nears zero would always ask for a log axis, on which valid curves look flat. Their
+    # second highest point counts, which neither a single jump nor one high start is.
+    valid = [curve for curve, (_, part, _) in zip(usual, tables) if part == "valid" and len(curve)]
+    judged = valid or [curve for curve in usual if len(curve)]
+    log = max(curve[-2:][0] for curve in judged) > 4 * max(np.quantile(np.concatenate(judged), 0.05), 1e-12)
+    # A whole curve that lies higher is no excursion. "lower": among few points, the highest must not raise its own limit.
+    common = np.quantile(np.concatenate(usual), 0.9, method="lower")
+    limit = further * middle if log else max([far * common] + [np.median(curve) for curve in usual if len(curve)])
+    points = np.concatenate([table.compressed() for *_, table in tables])
+    points = points[(points <= limit) & ((points > 0) | (not log))]
+    if not len(points):  # every loss is 0
+        return math.inf
+    bottom, top = points.min(), points.max()
+    if log:
+        bottom, top = bottom / 1.12, top * 1.12
+        ax.set_yscale("log", nonpositive="mask")
+        few = top < 8 * bottom  # then 1, 2, 5 would leave one or two ticks
+        usual_ticks = LogLocator(subs=(1, 2, 5) if top < 1e4 * bottom else (1,))
+        ax.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]) if few else usual_ticks)
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.10g}"))
+    else:
+        pad = 0.05 * (top - bottom) or 0.05
+        bottom, top = bottom - pad, top + pad
+    ax.set_ylim(bottom, top)
+    return top
+
+
+def _table(records, column, epochs):
+    """A masked array (records, epochs) of one column, accuracies in %; masked where there is no finite number."""
+    table = np.full((len(records), epochs), np.nan)
+    for row, record in zip(table, records):
+        for epoch, value in zip(record["curves"]["epoch"], record["curves"].get(column) or []):
+            row[epoch - 1] = math.nan if value is None else value
+    return np.ma.masked_invalid(table * (100 if column.endswith("_acc") else 1))
+
+
+def _length(records):
+    return max([1] + [epoch for record in records for epoch in record["curves"]["epoch"]])
+
+
+def _short_names(runs):
+    """{run: its name without the report}; with it, where two would be alike."""
+    short = {run: run.split("/", 1)[-1] for run in runs}
+    return short if len(set(short.values())) == len(short) else {run: run for run in runs}
+
+
+def _note(group):
+    """What the legend says of a run besides its name, e.g. " (3 seeds; seed 1 diverged, epoch 7)"."""
+    notes = [f"{len(group)} seeds"] if len(group) > 1 else []
+    for record in group:
+        if record["status"] != "finished":
+            notes.append((f"seed {record['seed']} " if len(group) > 1 else "") + f"{record['status']}, epoch {_length([record])}")
+    return f" ({'; '.join(notes)})" if notes else ""
+
+
+def _keys():
+    """What lines and marks mean, said once for all runs."""
+    marks = {"star": ("*", "final test"), "cross": ("x", "diverged"), "above": ("^", "above the axis")}
+    keys = {part: Line2D([], [], linestyle=style, marker="o", markersize=5, color="0.35", label="test by epoch" if part == "test" else part,
+                         markerfacecolor="0.35" if part == "valid" else "white") for part, style in PARTS.items()}
+    keys["band"] = Patch(facecolor="0.35", alpha=0.25, label="min–max of the seeds")
+    for name, (mark, label) in marks.items():
+        keys[name] = Line2D([], [], linestyle="", marker=mark, markersize=8, color="0.35", label=label)
+    return keys
+
+
+def _say_generated(legend, runs, names):
+    """Say in the picture, above a legend, which runs saw generated data: nobody shall take them for measurements."""
+    if runs:
+        some = "" if len(runs) == len(names) else ", ".join(names[run] for run in runs) + ": "
+        legend.set_title(some + "generated data, not a measurement")
+        legend.get_title().set(color="#B00000", fontweight="bold", fontsize=10)
+
+
+# ---- faces -----------------------------------------------------------------------------------------------------------
+
+def faces(runs_dir, runs, seed, path, data_dir, photo=True, count=4):
+    """Write a grid to the PNG file `path`: a row per run, a column per face, predicted (red) over true (green) landmarks.
+
+    Faces: `count` of the valid set, evenly spread, then the last of these turned by +30° and -30°; the same for every run.
+    photo=False draws the points alone, without any pixel of a face. A run without model.pt, or whose net does not give 21
+    landmarks, is named on stderr and left out. -> True, or False (nothing written) if no run is left."""
+    folders = {}
+    for run in runs:
+        folder = Path(runs_dir) / run / f"seed{seed}"
+        if (folder / "model.pt").exists():
+            folders[run] = folder
+        else:
+            print(f"{run} seed {seed}: no {folder / 'model.pt'}, left out of the faces", file=sys.stderr)
+    shown = predict(folders, data_dir, count) if folders else None
+    if not shown or not shown["predicted"]:
+        return False
+    generated = [run for run in shown["predicted"] if ((read_run(folders[run]) or {}).get("data") or {}).get("synthetic")]
+    _save(draw_faces(shown, photo, generated), path)
+    return True
+
+
+def predict(folders, data_dir, count):
+    """Run the nets of {run: folder} on the same held-out faces. -> None if none gives landmarks, else a dict:
+
+    pictures (faces, 112, 112) and true (faces, 42) in pixels, heads: what each face is, predicted {run: (faces, 42)},
+    other: the runs that trained with another split, and so may have seen these faces."""
+    import torch
+
+    import data
+    import train
+
+    shown, valid = None, None
+    for run, folder in folders.items():
+        _, model, dataset = train.restore(folder, data_dir=data_dir, device="cpu")
+        if tuple(dataset.targets.shape[1:]) != (42,):
+            print(f"{run}: its net does not give 21 landmarks, left out of the faces", file=sys.stderr)
+            continue
+        if shown is None:
+            valid = dataset.valid
+            n = max(1, min(count, len(valid)))
+            x, y = dataset.batch(valid[torch.arange(n) * len(valid) // n])
+            # The same face upright and turned, so that the turn is all that differs.
+            turned, landmarks = data.rotate(x[[-1, -1]], torch.tensor([30.0, -30.0]), y[[-1, -1]])
+            x, y = torch.cat([x, turned]), torch.cat([y, landmarks])
+            shown = {"pictures": x[:, 0].numpy(), "true": y.numpy(), "heads": ["upright"] * n + ["turned +30°", "turned −30°"],
+                     "predicted": {}, "other": set()}
+        if not torch.equal(dataset.valid, valid):
+            shown["other"].add(run)
+        with torch.no_grad():
+            shown["predicted"][run] = model(x).float().numpy()
+    return shown
+
+
+def draw_faces(shown, photo=True, generated=()):
+    """A matplotlib Figure of what `predict` returns; each cell says its MSE in px². `generated`: runs that saw generated data."""
+    runs, n = list(shown["predicted"]), len(shown["heads"])
+    names = _short_names(runs)
+    with matplotlib.rc_context({**STYLE, "axes.grid": False, "axes.spines.top": True, "axes.spines.right": True}):
+        fig = Figure(figsize=(1.45 * n + 0.5, 1.68 * len(runs) + 0.8), dpi=150, layout="constrained")
+        fig.get_layout_engine().set(w_pad=0.02, h_pad=0.06)
+        for axes, run in zip(fig.subplots(len(runs), n, squeeze=False), runs):
+            for i, ax in enumerate(axes):
+                true, predicted = (points[i].reshape(21, 2) for points in (shown["true"], shown["predicted"][run]))
+                if photo:  # pixel i covers [i, i+1): landmarks count from the crop's edge
+                    ax.imshow(shown["pictures"][i], cmap="gray", extent=(0, 112, 112, 0))
+                else:
+                    for stroke in STROKES:
+                        ax.plot(*true[list(stroke)].T, color="#009E2A", alpha=0.3, linewidth=0.8)
+                # A dot under a cross: told apart without seeing red and green, too.
+                ax.plot(*true.T, "o", color="#00C030" if photo else "#009E2A", markersize=3.2, markeredgewidth=0, label="true")
+                ax.plot(*predicted.T, "x", color="#FF2020" if photo else "#D00000", markersize=3.2, markeredgewidth=0.9, label="predicted")
+                mse = float(np.mean((true - predicted) ** 2))
+                ax.set_xlabel(f"{mse:.3g} px²" if math.isfinite(mse) else "not finite", fontsize=8, labelpad=2)
+                ax.set(xlim=(0, 112), ylim=(112, 0), xticks=[], yticks=[], aspect="equal", facecolor="white")
+                if run == runs[0]:
+                    ax.set_title(shown["heads"][i], fontsize=9)
+            axes[0].set_ylabel(names[run] + "\n(another split)" * (run in shown["other"]), fontsize=9)
+        legend = fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=1.8)
+        _say_generated(legend, generated, names)
+    return fig
+
+
+# ---- writing, and the command line -----------------------------------------------------------------------------------
+
+def _save(fig, path):
+    """Write a PNG whole or not at all, and the same bytes for the same picture."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        fig.savefig(temp, format="png", dpi=150, metadata={"Software": None})
+        os.replace(temp, path)
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def _curves_command(args):
+    records, missing = [], []
+    for run in args.run:
+        for seed in args.seeds.split():
+            folder = Path(args.runs) / run / f"seed{seed}"
+            record = read_run(folder)
+            records += [record] if record else []
+            missing += [] if record else [str(folder)]
+    if not records:
+        return f"nothing to draw yet: no log of a run in {', '.join(missing)}"
+    for folder in missing:
+        print(f"{folder}: no log.jsonl yet, left out of the curves", file=sys.stderr)
+    curves(records, Path(args.out) / "curves.png", args.last)
+
+
+def _faces_command(args):
+    from data import DataError
+
+    try:
+        drawn = faces(args.runs, args.run, args.seeds.split()[0], Path(args.out) / "faces.png", args.data_dir, photo=args.photo)
+    except DataError as error:
+        return str(error)
+    if not drawn:
+        return f"nothing to draw yet: no landmark net with a model.pt among {', '.join(args.run)} in {args.runs}"
+
+
+COMMANDS = {"curves": _curves_command, "faces": _faces_command}
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="{" + ",".join(COMMANDS) + "}")
+    for kind in COMMANDS:
+        sub = kinds.add_parser(kind, help=f"write OUT/{kind}.png")
+        sub.add_argument("run", nargs="+", metavar="REPORT/RUN", help="runs in the order of the legend or the rows")
+        sub.add_argument("--runs", default="runs", help="folder of the run folders (default: runs)")
+        sub.add_argument("--out", default="figures", help="folder for the picture, made if need be (default: figures)")
+        sub.add_argument("--seeds", default="0", help='seeds to draw, e.g. "0 1 2"; faces uses the first (default: 0)')
+        if kind == "curves":
+            sub.add_argument("--last", type=int, default=0, help="add panels with only this many last epochs (default: none)")
+        if kind == "faces":
+            sub.add_argument("--data-dir", default="data", help="where the data sets are (default: data)")
+            sub.add_argument("--no-photo", dest="photo", action="store_false", help="points only, no pixel of a face")
+    args = parser.parse_args(argv)
+    try:
+        problem = COMMANDS[args.kind](args)
+    except ValueError as error:
+        problem = str(error)
+    if problem:
+        sys.exit(f"plots.py {args.kind}: {problem}")
+    print(Path(args.out) / f"{args.kind}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,677 @@
+"""Trains one net once: flags in, a run folder out.
+
+    python train.py --model lenet5 --act relu                     # report 2a's net on CIFAR-10, batch 4, 10 epochs
+    python train.py --model keypoint --data faces21 --optim adam --lr 0.01 --batch-size 64 --epochs 250
+
+Writes runs/RUN/seedK/: args.json, train.log, log.jsonl (a line per epoch), model.pt, best.pt and, last, result.json. Start it again
+after a crash, a kill or a deadline and it goes on where it was, to the same result bit for bit (on CUDA: with --deterministic).
+
+Exit codes: 0 finished, now or before; 2 bad flags or data; 3 diverged; 75 stopped by a signal, a deadline or because another process
+has this run: try again later; 1 anything else.
+"""
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import io
+import json
+import math
+import os
+import pickle
+import platform
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import torch
+
+import data
+import models
+from losses import LOSSES, l2_penalty
+
+FINISHED, BAD_INPUT, DIVERGED, STOPPED = 0, 2, 3, 75
+# Where and how a run is made, not what it is: two runs that differ only here are the same run.
+NOT_IDENTITY = {"fingerprint", "runs", "run", "seed", "data_dir", "device", "threads", "stop_after", "save_every", "restart"}
+
+
+class BadInput(Exception):
+    """Flags or files that cannot be trained with. The message says what and how to mend it."""
+
+
+class Stopped(Exception):
+    """The run is to stop here: a signal, the deadline, or another process holds it."""
+
+
+# ----------------------------------------------------------------------------------------------------------------- flags
+
+
+def number(low=-math.inf, high=math.inf, cast=float, open_low=False, open_high=False):
+    """An argparse type: a finite number in a range."""
+    def parse(text):
+        value = cast(text)
+        if not (low < value if open_low else low <= value) or not (value < high if open_high else value <= high) or not math.isfinite(value):
+            bounds = (f"{'above' if open_low else 'at least'} {low:g}" if low > -math.inf else "finite") + (
+                f" and {'below' if open_high else 'at most'} {high:g}" if high < math.inf else "")
+            raise argparse.ArgumentTypeError(f"must be {bounds}, not {text}")
+        return value
+    parse.__name__ = "whole number" if cast is int else "number"  # argparse names it where `cast` fails
+    return parse
+
+
+def numbers(text):
+    """An argparse type: whole numbers above 0 with commas, as in 16,36."""
+    return tuple(number(1, cast=int)(part) for part in text.split(","))
+
+
+numbers.__name__ = "list of whole numbers (such as 16,36)"
+
+
+def duration(text):
+    """An argparse type: 90s, 55m, 1h30m or plain seconds, as seconds."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
+    if not text or not match:
+        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 55m or 1h30m, not {text}")
+    h, m, s = (int(part or 0) for part in match.groups())
+    return 3600 * h + 60 * m + s
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):  # one sentence; argparse would put forty lines of usage before it
+        self.exit(BAD_INPUT, f"train.py: {message}. See python train.py --help.\n")
+
+
+def make_parser():
+    parser = Parser(description=__doc__.partition("\n\n")[0], allow_abbrev=False, epilog="The defaults are report 2a's LeNet-5.",
+                    formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    positive, rate = number(0, open_low=True), number(0, 1, open_high=True)
+    count = number(1, cast=int)
+
+    g = parser.add_argument_group("model", "a net takes only the flags that models.py gives it; others are refused")
+    g.add_argument("--model", default="lenet5", choices=models.MODELS, help="the net")
+    g.add_argument("--act", default="sigmoid", choices=models.ACTIVATIONS, help="activation")
+    g.add_argument("--pool", default="avg", choices=models.POOLINGS, help="pooling")
+    g.add_argument("--channels", default=(16, 36), type=numbers, help="channels of the convolutions (report 2a: wide 16,36; classic 6,16)")
+    g.add_argument("--kernels", default=(5, 3), type=numbers, help="kernel sizes (wide 5,3; classic 5,5)")
+    g.add_argument("--fc", default=(128, 96), type=numbers, help="hidden fully connected layers (wide 128,96; classic 120,84; 2-FC 128)")
+    g.add_argument("--norm", default="none", choices=models.NORMS, help="normalisation after convolutions")
+    g.add_argument("--dropout", default=0.0, type=rate, help="share of features zeroed in training")
+
+    g = parser.add_argument_group("data")
+    g.add_argument("--data", default="cifar10", choices=data.NAMES, help="data set")
+    g.add_argument("--data-dir", default="data", help="folder of the data sets")
+    g.add_argument("--synthetic", action="store_true", help="the data set's generated twin: same shape, fewer images, no files")
+    g.add_argument("--split", help="cifar10: random (40,000 / 10,000) or all (no valid set); faces21: photograph or leak; default: the first")
+    g.add_argument("--split-seed", default=0, type=number(0, cast=int), help="seed of the split; --seed does not change it")
+    g.add_argument("--flip", action="store_true", help="mirror each training image with probability 1/2")
+    g.add_argument("--pad-crop", default=0, type=number(0, 16, cast=int), metavar="PX", help="pad by PX black pixels, then crop at random")
+    g.add_argument("--rotated-copies", default=0.0, type=number(0, 180), metavar="DEG",
+                   help="visit every training image twice an epoch, the second time turned by an angle drawn from -DEG..DEG (report 1: 15)")
+
+    g = parser.add_argument_group("optimizer")
+    g.add_argument("--optim", default="sgd", choices=("sgd", "adam"), help="optimizer; adam's betas are 0.9 and 0.999")
+    g.add_argument("--lr", default=0.001, type=positive, help="learning rate")
+    g.add_argument("--momentum", default=0.9, type=rate, help="momentum of sgd")
+    g.add_argument("--weight-decay", default=0.0, type=number(0), help="the optimizer's own: adds this times w to the gradient")
+    g.add_argument("--l2", default=0.0, type=number(0), help="report 2's term: this times the sum of all squared parameters, added to the loss")
+    g.add_argument("--clip", default=0.0, type=number(0), help="clip the gradient to this norm; 0: do not")
+    g.add_argument("--batch-size", default=4, type=count, help="images a step")
+    g.add_argument("--epochs", default=10, type=count, help="epochs")
+    g.add_argument("--schedule", default="none", choices=("none", "step", "multistep", "cosine", "plateau"),
+                   help="learning rate by epoch: torch's StepLR, MultiStepLR, CosineAnnealingLR (to 0), ReduceLROnPlateau (on valid loss)")
+    g.add_argument("--step-size", default=10, type=count, help="step: epochs between two falls")
+    g.add_argument("--milestones", default=None, type=numbers, help="multistep: after which epochs it falls")
+    g.add_argument("--gamma", default=0.1, type=number(0, 1, open_low=True), help="step, multistep, plateau: factor of a fall")
+    g.add_argument("--patience", default=10, type=number(0, cast=int), help="plateau: epochs without a better valid loss")
+    g.add_argument("--switch-after", default=0, type=number(0, cast=int), metavar="EPOCH",
+                   help="go on with --switch-optim at --switch-lr after this epoch (report 1: adam, then sgd); 0: do not")
+    g.add_argument("--switch-optim", default="sgd", choices=("sgd", "adam"), help="optimizer after the switch; it starts without momentum")
+    g.add_argument("--switch-lr", default=1e-5, type=positive, help="learning rate after the switch")
+
+    g = parser.add_argument_group("run")
+    g.add_argument("--run", help="name, REPORT/RUN; default: adhoc/ and a name made of the model and the flags given")
+    g.add_argument("--runs", default="runs", help="folder of the runs")
+    g.add_argument("--seed", default=0, type=number(0, 2**31, cast=int), help="of initial weights, order, augmentation and dropout")
+    g.add_argument("--init-from", metavar="RUN", help="start from the final weights of this run of the same seed, or of this .pt file")
+    g.add_argument("--test-weights", default="final", choices=("final", "best"), help="weights that score the test set, once: the last, or those best on valid")
+    g.add_argument("--valid-rotation", default=0.0, type=number(0, 180), metavar="DEG",
+                   help="at the end, also score the valid images turned by DEG both ways (report 1's remark on turned faces); 0: do not")
+    g.add_argument("--max-steps", type=count, help="end after so many steps, whatever --epochs says: for trying things out")
+    g.add_argument("--bf16", action="store_true", help="bfloat16 autocast and channels-last memory; the reports trained in float32")
+    g.add_argument("--deterministic", action="store_true", help="on CUDA: only kernels that give the same bits every time (slower)")
+    g.add_argument("--device", help="cpu, cuda, cuda:1; default: cuda where there is one")
+    g.add_argument("--threads", type=count, help="CPU threads; default: torch's choice; a resumed run keeps its first number, since sums depend on it")
+    g.add_argument("--save-every", default=30, type=number(0), metavar="S", help="seconds between two checkpoints at least; they come at the end of epochs")
+    g.add_argument("--stop-after", type=duration, metavar="TIME", help="save and exit with 75 after this time (90s, 55m, 1h30m)")
+    g.add_argument("--restart", action="store_true", help="train anew; an old folder is kept aside as seedK.1")
+    return parser
+
+
+def parse(argv):
+    """Flags to a namespace in which everything is resolved. Exits with 2 and a sentence where they make no sense."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    unset = object()
+    given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset))))
+    given = {k: v for k, v in given.items() if v is not unset}
+
+    takes, all_takes = models.flags_of(args.model), {k for name in models.MODELS for k in models.flags_of(name)}
+    for flag in sorted(all_takes - set(takes)):
+        if flag in given:
+            parser.error(f"{args.model} has no --{flag}; it takes {', '.join('--' + t for t in takes)}")
+        setattr(args, flag, None)
+    args.split = args.split or data.SPLITS[args.data][0]
+    if args.split not in data.SPLITS[args.data]:
+        parser.error(f"--split {args.split} is not one of {args.data}'s: {', '.join(data.SPLITS[args.data])}")
+    for flag, owner, values in (("step_size", "schedule", ["step"]), ("milestones", "schedule", ["multistep"]),
+                                ("gamma", "schedule", ["step", "multistep", "plateau"]), ("patience", "schedule", ["plateau"])):
+        if flag in given and getattr(args, owner) not in values:
+            parser.error(f"--{flag.replace('_', '-')} does nothing without --{owner} {' or '.join(values)}")
+    if args.schedule == "multistep" and not args.milestones:
+        parser.error("--schedule multistep needs --milestones, such as 15,25")
+    if ("switch_optim" in given or "switch_lr" in given) and not args.switch_after:
+        parser.error("--switch-optim and --switch-lr do nothing without --switch-after EPOCH")
+    if args.switch_after and args.schedule != "none":
+        parser.error("--switch-after and --schedule exclude each other; after a switch the learning rate is --switch-lr")
+    if not args.max_steps:  # a run cut short for trying out may well end before its schedule does anything
+        if args.switch_after >= args.epochs:
+            parser.error(f"--switch-after {args.switch_after} comes after the last of {args.epochs} epochs; lower it or raise --epochs")
+        if args.milestones and max(args.milestones) >= args.epochs:
+            parser.error(f"--milestones {','.join(map(str, args.milestones))} do not all come before the last of {args.epochs} epochs")
+    if args.flip and args.data == "faces21":
+        parser.error("--flip would swap left and right landmarks; report 1 does without it")
+    if args.test_weights == "best" and args.split == "all":
+        parser.error("--test-weights best needs a valid set to choose by; --split all has none")
+
+    args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=args.device)
+    except (RuntimeError, AssertionError) as e:
+        parser.error(f"--device {args.device} cannot be used here ({str(e).splitlines()[0]})")
+    args.threads = args.threads or torch.get_num_threads()
+    if args.run is None:
+        words = [f"{k.replace('_', '-')}-{v}" for k, v in given.items() if k not in NOT_IDENTITY | {"model"} and v is not False]
+        args.run = "adhoc/" + re.sub(r"[^\w.,=-]+", "_", "-".join([args.model, *words]).replace("-True", ""))[:120]
+    if not re.fullmatch(r"[\w,=-][\w.,=-]*(/[\w,=-][\w.,=-]*)*", args.run):
+        parser.error(f"--run {args.run} is no name of a run: letters, digits and . , = _ - between slashes")
+    return args
+
+
+def identity(args):
+    """What makes a run this run, as JSON would give it back."""
+    return json.loads(json.dumps({k: v for k, v in vars(args).items() if k not in NOT_IDENTITY}))
+
+
+def declared(argv):
+    """The flags as typed, less those that are not part of the identity: what the Makefile compares."""
+    words, skip = [], False
+    for word in argv:
+        flag = word.partition("=")[0][2:].replace("-", "_") if word.startswith("--") else None
+        if flag in NOT_IDENTITY:
+            skip = "=" not in word and flag != "restart"
+        elif not skip or flag:
+            words.append(word)
+            skip = False
+        else:
+            skip = False
+    return " ".join(words)
+
+
+# ------------------------------------------------------------------------------------------------------------------ loop
+
+
+def make_optimizer(args, model, switched=False):
+    kind, lr = (args.switch_optim, args.switch_lr) if switched else (args.optim, args.lr)
+    if kind == "adam":
+        return torch.optim.Adam(model.parameters(), lr=lr, weight_decay=args.weight_decay)
+    return torch.optim.SGD(model.parameters(), lr=lr, momentum=args.momentum, weight_decay=args.weight_decay)
+
+
+def make_scheduler(args, optimizer):
+    schedulers = torch.optim.lr_scheduler
+    if args.schedule == "step":
+        return schedulers.StepLR(optimizer, args.step_size, args.gamma)
+    if args.schedule == "multistep":
+        return schedulers.MultiStepLR(optimizer, args.milestones, args.gamma)
+    if args.schedule == "cosine":
+        return schedulers.CosineAnnealingLR(optimizer, args.epochs)
+    if args.schedule == "plateau":
+        return schedulers.ReduceLROnPlateau(optimizer, factor=args.gamma, patience=args.patience)
+    return None
+
+
+def seed_of(*words):
+    """A seed from words, such that (0, 1) and (1, 0) have nothing in common."""
+    return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:7], "big")
+
+
+def plan_epoch(args, dataset, epoch):
+    """The images an epoch visits, in order, and their augmentation: drawn from (seed, epoch) alone, so that resuming needs no state."""
+    generator = torch.Generator().manual_seed(seed_of(args.seed, epoch, "order"))
+    n, device = len(dataset.train), dataset.train.device
+    visits = 2 * n if args.rotated_copies else n
+    order = torch.randperm(visits, generator=generator)
+    draws = data.draw(visits, generator, args.flip, args.pad_crop, args.rotated_copies, upright=order < n)
+    return dataset.train[order.to(device) % n], {k: v.to(device) for k, v in draws.items()}
+
+
+def predict(args, model, x):
+    """The net's output in float32; computed in bfloat16 and channels-last memory with --bf16."""
+    if not args.bf16:
+        return model(x)
+    with torch.autocast(x.device.type, torch.bfloat16):
+        return model(x.to(memory_format=torch.channels_last)).float()
+
+
+def train_step(args, model, optimizer, loss_fn, x, y):
+    """One update. Gives loss, number of right answers, L2 term and gradient norm (None unless clipped) as tensors: nothing waits."""
+    output = predict(args, model, x)
+    loss = loss_fn(output, y)
+    penalty = args.l2 * l2_penalty(model) if args.l2 else torch.zeros_like(loss)
+    optimizer.zero_grad()
+    (loss + penalty).backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), args.clip) if args.clip else None
+    optimizer.step()
+    right = (output.argmax(1) == y).sum() if model.task == "classes" else torch.zeros_like(loss)
+    return loss.detach(), right, penalty.detach(), norm
+
+
+@torch.no_grad()
+def evaluate(args, model, dataset, idx, degrees=0.0, batch_size=256):
+    """Mean loss and accuracy (None for landmarks) on the images `idx`, turned by `degrees`, in eval mode and without augmentation."""
+    loss_fn, was_training = LOSSES[model.task], model.training
+    model.eval()
+    total = torch.zeros(2, dtype=torch.float64, device=idx.device)
+    for part in idx.split(batch_size):
+        x, y = dataset.batch(part, {"degrees": torch.full((len(part),), degrees, device=idx.device)} if degrees else {})
+        output = predict(args, model, x)
+        total[0] += loss_fn(output, y) * len(part)
+        if model.task == "classes":
+            total[1] += (output.argmax(1) == y).sum()
+    model.train(was_training)
+    loss, accuracy = (total / len(idx)).tolist()
+    return loss, accuracy if model.task == "classes" else None
+
+
+def fit(args, model, dataset, state, folder, stop_reason):
+    """The training loop: goes on from `state`, keeps it up to date, gives "finished" or "diverged"; raises Stopped.
+
+    state: epoch and steps (done so far), step, seconds and tallies (of the epoch under way), rows (the log), best, optimizer,
+    scheduler. stop_reason(): why to stop now, or None.
+    """
+    loss_fn, saved = LOSSES[model.task], time.monotonic()
+    while state["epoch"] < args.epochs and state["steps"] < (args.max_steps or math.inf):
+        epoch, started = state["epoch"] + 1, time.monotonic()
+        picks, draws = plan_epoch(args, dataset, epoch)
+        steps = min(math.ceil(len(picks) / args.batch_size), (args.max_steps or sys.maxsize) - state["steps"])
+        if state["step"] == 0:
+            torch.manual_seed(seed_of(args.seed, epoch, "dropout"))
+            state["tallies"] = torch.zeros(3, steps, device=picks.device)  # loss, right answers and L2 term of every step
+            if args.switch_after and epoch == args.switch_after + 1:
+                state["optimizer"] = make_optimizer(args, model, switched=True)
+        optimizer, tallies = state["optimizer"], state["tallies"]
+        lr = optimizer.param_groups[0]["lr"]
+
+        model.train()
+        for step in range(state["step"], steps):
+            if reason := stop_reason():
+                state.update(step=step, seconds=state["seconds"] + time.monotonic() - started)
+                save_checkpoint(folder, model, state)
+                raise Stopped(f"stopped by {reason} in epoch {epoch} at step {step} of {steps}; the same command goes on from here")
+            here = slice(step * args.batch_size, (step + 1) * args.batch_size)
+            x, y = dataset.batch(picks[here], {k: v[here] for k, v in draws.items()})
+            loss, right, penalty, norm = train_step(args, model, optimizer, loss_fn, x, y)
+            tallies[0, step], tallies[1, step], tallies[2, step] = loss, right, penalty
+
+        if norm is None:  # of the epoch's last step: one definition for all runs, and it costs the others nothing
+            norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])
+        sizes = torch.full((steps,), args.batch_size, dtype=torch.float64, device=picks.device)
+        sizes[-1] = min(args.batch_size, len(picks) - (steps - 1) * args.batch_size)
+        images = sizes.sum().item()
+        row = {"epoch": epoch, "lr": lr,
+               "train_loss": (tallies[0].double() @ sizes).item() / images,
+               "train_acc": tallies[1].sum().item() / images if model.task == "classes" else None,
+               "penalty": (tallies[2].double() @ sizes).item() / images,
+               "tail_loss": tallies[0, -2000:].mean().item() if steps >= 2000 else None,  # what report 2's 50k runs print
+               "valid_loss": None, "valid_acc": None, "test_acc": None, "grad_norm": norm.item(), "seconds": None}
+        if len(dataset.valid):
+            row["valid_loss"], row["valid_acc"] = evaluate(args, model, dataset, dataset.valid)
+        diverged = not all(math.isfinite(row[k]) for k in ("train_loss", "valid_loss") if row[k] is not None)
+        row["seconds"] = round(state["seconds"] + time.monotonic() - started, 3)
+        row = {k: v if v is None or math.isfinite(v) else None for k, v in row.items()}  # strict JSON has no nan
+        state["rows"].append(row)
+        state.update(epoch=epoch, steps=state["steps"] + steps, step=0, seconds=0.0)
+        keep_best(state, row, model)
+        log_row(folder, row, args)
+        if diverged:
+            return "diverged"
+        if state["scheduler"] is not None:
+            state["scheduler"].step(*[row["valid_loss"] or row["train_loss"]] * (args.schedule == "plateau"))
+        if time.monotonic() - saved >= args.save_every:
+            save_checkpoint(folder, model, state)
+            saved = time.monotonic()
+    return "finished"
+
+
+def keep_best(state, row, model):
+    """Keeps the weights of the best valid epoch: highest accuracy, or lowest loss where there is none; the first of equals."""
+    score = row["valid_acc"] if model.task == "classes" else row["valid_loss"] and -row["valid_loss"]
+    if score is not None and (state["best"] is None or score > state["best"]["score"]):
+        weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        state["best"] = {"score": score, "epoch": row["epoch"], "valid_loss": row["valid_loss"], "valid_acc": row["valid_acc"], "weights": weights}
+
+
+def finish(args, model, dataset, state, folder, status, facts):
+    """Weights, the one scoring of the test set, and, last, result.json."""
+    last, best = state["rows"][-1], state["best"]
+    save_torch(model.state_dict(), folder / "model.pt")
+    if best:
+        save_torch(best["weights"], folder / "best.pt")
+    metrics = {"train_loss": last["train_loss"], "train_acc": last["train_acc"], "valid_loss": last["valid_loss"], "valid_acc": last["valid_acc"],
+               "best_epoch": best and best["epoch"], "best_valid_loss": best and best["valid_loss"], "best_valid_acc": best and best["valid_acc"],
+               "test_loss": None, "test_acc": None}
+    evaluations = 0
+    if status == "finished" and args.valid_rotation:
+        turned = [evaluate(args, model, dataset, dataset.valid, degrees)[0] for degrees in (args.valid_rotation, -args.valid_rotation)]
+        metrics["valid_loss_turned"] = sum(turned) / 2
+    if status == "finished" and len(dataset.test):
+        if args.test_weights == "best":
+            model.load_state_dict(best["weights"])
+        metrics["test_loss"], metrics["test_acc"] = evaluate(args, model, dataset, dataset.test)
+        evaluations = 1
+    seconds = [row["seconds"] for row in state["rows"]]
+    result = {"status": status, "run": args.run, "seed": args.seed,
+              "metrics": {k: v if v is None or math.isfinite(v) else None for k, v in metrics.items()},
+              "test_weights": args.test_weights, "test_evaluations": evaluations, "params": models.count_parameters(model),
+              "epochs": len(state["rows"]), "steps": state["steps"], "max_steps": args.max_steps, "seconds": round(sum(seconds), 3),
+              "seconds_per_epoch": statistics.median(seconds), "threads": args.threads,
+              "data": {"name": dataset.name, "source": dataset.source, "fingerprint": dataset.fingerprint, "synthetic": dataset.synthetic,
+                       "train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)}, **facts}
+    save_json(result, folder / "result.json")
+    for old in folder.glob("checkpoint*"):
+        old.unlink()
+    return result
+
+
+# ---------------------------------------------------------------------------------------------------------------- folder
+
+
+def write_atomically(content, path):
+    """Either the old file or the whole new one is there after a crash: temporary file, fsync, rename, fsync of the folder."""
+    part = path.with_name(path.name + ".tmp")
+    try:
+        with open(part, "wb") as f:
+            f.write(content)
+            f.flush()
+            os.fsync(f.fileno())
+    except OSError:  # a full disk, say: do not leave half a file on it
+        part.unlink(missing_ok=True)
+        raise
+    os.replace(part, path)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def save_json(content, path):
+    write_atomically((json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), path)
+
+
+def save_torch(content, path):
+    buffer = io.BytesIO()  # torch hides a full disk behind a RuntimeError where it writes the file itself
+    torch.save(content, buffer)
+    write_atomically(buffer.getbuffer(), path)
+
+
+def save_checkpoint(folder, model, state):
+    """All that is needed to go on. The one before is kept as checkpoint.1.pt, should this one not survive."""
+    content = {**state, "model": model.state_dict(), "optimizer": state["optimizer"].state_dict(),
+               "scheduler": state["scheduler"] and state["scheduler"].state_dict(), "rng": torch.get_rng_state(),
+               "cuda_rng": torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None}
+    if (folder / "checkpoint.pt").exists():
+        os.replace(folder / "checkpoint.pt", folder / "checkpoint.1.pt")
+    save_torch(content, folder / "checkpoint.pt")
+
+
+def load_checkpoint(args, folder, model):
+    """The state to go on from, loaded into `model`: of the checkpoint, the one before, or a fresh start. Raises RuntimeError if none can be read."""
+    optimizer = make_optimizer(args, model)
+    state = {"epoch": 0, "steps": 0, "step": 0, "seconds": 0.0, "rows": [], "best": None, "tallies": None,
+             "optimizer": optimizer, "scheduler": make_scheduler(args, optimizer)}
+    files = [f for f in (folder / "checkpoint.pt", folder / "checkpoint.1.pt") if f.exists()]
+    for file in files:
+        try:
+            content = torch.load(file, map_location=args.device, weights_only=True)
+            model.load_state_dict(content.pop("model"))
+            under_way = content["epoch"] + (content["step"] > 0)  # the epoch that the optimizer's state belongs to
+            if args.switch_after and under_way > args.switch_after:
+                optimizer = make_optimizer(args, model, switched=True)
+            optimizer.load_state_dict(content["optimizer"])
+            if content["scheduler"]:
+                state["scheduler"].load_state_dict(content["scheduler"])
+            torch.set_rng_state(content.pop("rng").cpu())
+            if (cuda_rng := content.pop("cuda_rng")) is not None and torch.cuda.is_available():
+                torch.cuda.set_rng_state(cuda_rng.cpu())
+            return {**content, "optimizer": optimizer, "scheduler": state["scheduler"]}
+        except Exception as e:
+            say(folder, f"{file} cannot be read ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''})")
+    if files:
+        raise RuntimeError(f"no checkpoint in {folder} can be read; --restart trains anew and keeps this folder aside")
+    return state
+
+
+def say(folder, line):
+    print(line, flush=True)
+    with open(folder / "train.log", "a") as f:
+        f.write(line + "\n")
+
+
+def log_row(folder, row, args):
+    with open(folder / "log.jsonl", "a") as f:
+        f.write(json.dumps(row, allow_nan=False) + "\n")
+    def show(name, scale=1, digits=4):
+        value = row[name]
+        return "-" if value is None else f"{scale * value:.{digits}f}" if value < 1e4 else f"{value:.3g}"
+    accuracy = f"  acc train {show('train_acc', 100, 2)} % valid {show('valid_acc', 100, 2)} %" if row["train_acc"] is not None else ""
+    say(folder, f"epoch {row['epoch']}/{args.epochs}  lr {row['lr']:g}  loss train {show('train_loss')} valid {show('valid_loss')}{accuracy}  {row['seconds']:.1f} s")
+
+
+@contextlib.contextmanager
+def only_process(folder):
+    """Holds the run's lock, which dies with the process; raises Stopped where another one holds it.
+
+    The file stands beside the folder, not in it, so that the lock stays when an old folder is put aside.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.parent / f".{folder.name}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Stopped(f"another process is training {folder}; try again later") from None
+        yield
+
+
+def put_aside(folder):
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    return aside
+
+
+def watch(started, stop_after):
+    """stop_reason() for `fit`. SIGTERM and SIGINT are taken at the next step; a second one ends the process at once."""
+    caught = []
+
+    def handle(number, _):
+        caught.append(signal.Signals(number).name)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    deadline = started + stop_after if stop_after is not None else math.inf
+    return lambda: caught[0] if caught else "the deadline" if time.monotonic() >= deadline else None
+
+
+def where_and_what(device):
+    """The result's versions, commit and dirty: null where there is no git."""
+    def git(*words):
+        try:
+            return subprocess.run(["git", "-C", Path(__file__).parent, *words], capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return None
+    cpu = next((line.partition(":")[2].strip() for line in read_text("/proc/cpuinfo").splitlines() if line.startswith("model name")), platform.machine())
+    status = git("status", "--porcelain", "--untracked-files=no")
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": importlib.metadata.version("torchvision"),
+                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu}
+    return {"versions": versions, "commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+def read_text(path):
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def read_json(path):
+    """The content of a JSON file, {} where there is none. Raises BadInput for one that is broken."""
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as e:
+        raise BadInput(f"{path} is not JSON ({e}); --restart trains anew and keeps its folder aside") from e
+
+
+# ------------------------------------------------------------------------------------------------------------------- run
+
+
+def prepare(args):
+    """The data set and the net that the flags ask for, on their device. Raises BadInput or data.DataError."""
+    dataset = data.load(args.data, args.data_dir, args.synthetic, args.split, args.split_seed)
+    torch.manual_seed(seed_of(args.seed, "weights"))
+    try:
+        model = models.build(args.model, **{flag: getattr(args, flag) for flag in models.flags_of(args.model)})
+    except ValueError as e:
+        raise BadInput(f"{e}.") from e
+    shape, task = tuple(dataset.images.shape[1:]), "classes" if dataset.classes else "landmarks"
+    if (model.input_shape, model.task) != (shape, task):
+        raise BadInput(f"{args.model} takes {'x'.join(map(str, model.input_shape))} images and gives {model.task}; --data {args.data} has "
+                       f"{'x'.join(map(str, shape))} and {task}. Name another --model or --data.")
+    if args.init_from:
+        try:
+            model.load_state_dict(torch.load(init_file(args), map_location="cpu", weights_only=True))
+        except (OSError, RuntimeError, pickle.UnpicklingError) as e:
+            reason = "train that run first" if not init_file(args).exists() else str(e).splitlines()[0]
+            raise BadInput(f"--init-from {args.init_from}: {init_file(args)} cannot be started from ({reason}).") from e
+    device = torch.device(args.device)
+    return dataset.to(device), model.to(device, memory_format=torch.channels_last if args.bf16 else torch.preserve_format)
+
+
+def init_file(args):
+    """The weights that --init-from names: a .pt file, or the final ones of that run and seed."""
+    return Path(args.init_from) if args.init_from.endswith(".pt") else Path(args.runs, args.init_from, f"seed{args.seed}", "model.pt")
+
+
+def restore(folder, data_dir=None, device="cpu"):
+    """(args, net in eval mode with its final weights, data set) of a finished run's folder, for plots and tables."""
+    args = argparse.Namespace(**read_json(Path(folder) / "args.json"))
+    args.device, args.data_dir, args.init_from = device, data_dir or args.data_dir, None
+    dataset, model = prepare(args)
+    model.load_state_dict(torch.load(Path(folder) / "model.pt", map_location=device, weights_only=True))
+    return args, model.eval(), dataset
+
+
+def same_run(args, folder):
+    """Was this folder made with the same flags? One that an older train.py did not have counts as left at its default."""
+    old, parser = read_json(folder / "args.json"), make_parser()
+    return all(old[k] == v if k in old else v in (None, parser.get_default(k)) for k, v in identity(args).items())
+
+
+def finished_before(args, folder, flags):
+    """The exit code of a run that is done already, or None."""
+    result = {} if args.restart else read_json(folder / "result.json")
+    if not result or not same_run(args, folder):
+        return None
+    if result["flags"] != flags:  # the same settings in other words: let the Makefile see that they are the same
+        save_json({**result, "flags": flags}, folder / "result.json")
+    print(f"{folder} was {result['status']} before, after {result['epochs']} epochs; --restart trains it anew")
+    return DIVERGED if result["status"] == "diverged" else FINISHED
+
+
+def begin(args, folder):
+    """Makes the folder, or goes on in the one that is there; one made with other flags is put aside."""
+    if folder.exists() and (args.restart or not same_run(args, folder)):
+        print(f"{folder} was made with other flags or is to be made anew; the old one is kept as {put_aside(folder)}")
+    folder.mkdir(exist_ok=True)
+    (folder / "failed.txt").unlink(missing_ok=True)
+    old = read_json(folder / "args.json")
+    if old:
+        if old["fingerprint"] != args.fingerprint:
+            raise BadInput(f"The data are not those that {folder} began with (fingerprint {old['fingerprint']}, now {args.fingerprint}). "
+                           "Put the old ones back, or train anew with --restart.")
+        args.threads = old["threads"]
+    else:
+        save_json(vars(args), folder / "args.json")
+    torch.set_num_threads(args.threads)
+
+
+def train(args, folder, flags, stop_reason):
+    """Trains, or goes on training, what `args` ask for. Gives an exit code."""
+    if (code := finished_before(args, folder, flags)) is not None:
+        return code
+    dataset, model = prepare(args)
+    args.fingerprint = dataset.fingerprint
+    with only_process(folder):
+        if (code := finished_before(args, folder, flags)) is not None:  # by another process, just now
+            return code
+        begin(args, folder)
+        try:
+            state = load_checkpoint(args, folder, model)
+            done = f"goes on after epoch {state['epoch']}, step {state['step']}" if state["rows"] or state["step"] else "begins"
+            say(folder, f"{args.run} seed {args.seed} {done}: {models.count_parameters(model):,} parameters, {dataset.source}, "
+                        f"train {len(dataset.train)} valid {len(dataset.valid)} test {len(dataset.test)}, {args.device}, {args.threads} threads")
+            with open(folder / "log.jsonl", "w") as f:  # epochs that came after the checkpoint are trained again
+                f.writelines(json.dumps(row) + "\n" for row in state["rows"])
+            status = fit(args, model, dataset, state, folder, stop_reason)
+            result = finish(args, model, dataset, state, folder, status, {"flags": flags, **where_and_what(torch.device(args.device))})
+        except Stopped as e:
+            say(folder, str(e))
+            return STOPPED
+        except Exception as e:
+            with contextlib.suppress(OSError):  # the disk may be what failed
+                (folder / "failed.txt").write_text(f"{type(e).__name__}: {e}\n\n{traceback.format_exc()}")
+            raise
+    say(folder, f"{status}: " + ", ".join(f"{k} {v:.4g}" for k, v in result["metrics"].items() if v is not None))
+    return DIVERGED if status == "diverged" else FINISHED
+
+
+def main(argv=None):
+    started = time.monotonic()
+    argv = sys.argv[1:] if argv is None else argv
+    args = parse(argv)
+    stop_reason = watch(started, args.stop_after)
+    if args.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        return train(args, Path(args.runs, args.run, f"seed{args.seed}"), declared(argv), stop_reason)
+    except (BadInput, data.DataError) as e:
+        print(f"train.py: {e}", file=sys.stderr)
+        return BAD_INPUT
+    except Stopped as e:
+        print(f"train.py: {e}", file=sys.stderr)
+        return STOPPED
+    except OSError as e:
+        print(f"train.py: {e}; what was saved before is kept, and the same command goes on from there", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
