@@ -2,7 +2,7 @@
 
     python data.py fetch cifar10          # resumes, tries mirrors, checks SHA-256
     python data.py unpack faces.zip       # an archive uploaded to the box: zip or tar
-    python data.py info                   # what is there, how it splits, where its cache lies
+    python data.py info                   # what is there and how it splits
 
 `load` gives a Dataset: all images as uint8 on one device, so that a batch is an index, a cast and a batched augmentation, with
 one draw per image. Photographs are decoded once into a cache. `synthetic=True` gives a generated twin of the same image shape.
@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import http.client
 import math
 import os
 import pickle
@@ -20,6 +21,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -27,6 +29,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from tqdm import tqdm
 
 NAMES = ("cifar10", "faces21", "caltech35")
 SPLITS = {"cifar10": ("random", "all"), "faces21": ("photograph", "leak"), "caltech35": ("given",)}
@@ -138,7 +142,7 @@ def rotate(x, degrees, landmarks=None):
     turned = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if landmarks is None:
         return turned, None
-    px, py = (landmarks.view(n, -1, 2) - landmarks.new_tensor([w / 2, h / 2])).unbind(-1)
+    px, py = landmarks[:, 0::2] - w / 2, landmarks[:, 1::2] - h / 2
     cos, sin = cos[:, :, 0], sin[:, :, 0]
     points = torch.stack([cos * px + sin * py + w / 2, cos * py - sin * px + h / 2], dim=-1)
     return turned, points.view(n, -1)
@@ -155,10 +159,15 @@ def load(name, root="data", synthetic=False, split=None, split_seed=0):
     beforehand and all images are split at random, so that a face and its copy may part: how "valid" can come to know "train").
     None: the first of these. Raises DataError where data are missing or broken, ValueError for a split that `name` does not have.
     """
+    if name not in NAMES:
+        raise DataError(f"There is no data set {name}. There are {', '.join(NAMES)}.")
     split = split or SPLITS[name][0]
     if split not in SPLITS[name]:
         raise ValueError(f"--split {split} is not one of {name}'s: {', '.join(SPLITS[name])}")
-    raw = _twin(name) if synthetic else _cached(name, Path(root), *locate(name, root))
+    try:
+        raw = _twin(name) if synthetic else _cached(name, Path(root), *locate(name, root))
+    except OSError as e:  # a file that is not there or may not be read, a link that leads nowhere
+        raise DataError(f"{name} under {root} cannot be read ({e}). Mend that, or remove the data set and get it again.") from e
     images, targets, part = raw["images"], raw["targets"], raw["part"]
     generator = torch.Generator().manual_seed(split_seed)
     if split == "leak":
@@ -202,13 +211,10 @@ def _read_cifar_batches(folder):
     """The official python batches. Each is checked by digest before it is unpickled, because a pickle can run any code."""
     images, labels, part = [], [], []
     for file, digest in CIFAR_BATCHES.items():
-        try:
-            content = (folder / file).read_bytes()
-        except OSError as e:
-            raise DataError(f"{folder / file} cannot be read ({e.strerror}). Remove {folder} and run `python data.py fetch cifar10`.") from e
+        content = (folder / file).read_bytes()
         if hashlib.md5(content).hexdigest() != digest:
             raise DataError(f"{folder / file} is not the official CIFAR-10 batch (its md5 is not {digest}), so it was not opened. "
-                            f"Remove {folder} and run `python data.py fetch cifar10`.")
+                            f"Remove {folder}, then `python data.py fetch cifar10`.")
         batch = pickle.loads(content, encoding="bytes")
         images.append(torch.from_numpy(batch[b"data"].reshape(-1, 3, 32, 32).copy()))
         labels += batch[b"labels"]
@@ -220,17 +226,17 @@ def _read_cifar_batches(folder):
 def _read_cifar_folders(folder):
     """{train,test}/CLASS/*.{png,jpg}. Where file names are the official indices, the official order comes out."""
     images, labels, part, endings = [], [], [], set()
-    classes = sorted(p.name for p in (folder / "train").iterdir() if p.is_dir())
+    classes = _visible_folders(folder / "train")
     for number, side in ((0, "train"), (2, "test")):
-        here = sorted(p.name for p in (folder / side).iterdir() if p.is_dir()) if (folder / side).is_dir() else []
+        here = _visible_folders(folder / side)
         if here != classes or len(classes) != 10:
             raise DataError(f"{folder / side} should hold ten class folders, the same in train and test; it holds {len(here)}. "
                             f"Remove {folder} and unpack it again with `python data.py unpack ARCHIVE`.")
-        files = [(p.stem, label, p) for label, c in enumerate(classes) for p in (folder / side / c).iterdir()
-                 if p.suffix.lower() in (".png", ".jpg", ".jpeg")]
+        files = [(p.stem.zfill(8), label, p) for label, c in enumerate(classes) for p in (folder / side / c).iterdir()
+                 if p.suffix.lower() in (".png", ".jpg", ".jpeg") and not p.name.startswith(".")]
         if not files:
             raise DataError(f"{folder / side} holds no .png or .jpg image. Remove {folder} and unpack it again.")
-        for _, label, path in _progress(sorted(files), f"decoding {side}"):
+        for _, label, path in tqdm(sorted(files), f"decoding {side}", leave=False, disable=None):
             image = np.asarray(_open_image(path).convert("RGB"))
             if image.shape != (32, 32, 3):
                 raise DataError(f"{path} is {image.shape[1]}x{image.shape[0]}; CIFAR-10 images are 32x32. Replace that file.")
@@ -243,29 +249,35 @@ def _read_cifar_folders(folder):
                 part=torch.tensor(part), classes=classes, source=f"image folder of {'/'.join(sorted(endings))}{lossy}")
 
 
+def _visible_folders(path):
+    """Names of the folders in `path`, sorted, without those that Jupyter or macOS hide there; none where it is no folder."""
+    return sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")) if path.is_dir() else []
+
+
 def read_labels(path):
     """A label.txt of faces21: [(file, rectangle (4,), landmarks (21, 2)), ...] in pixels of the photograph.
 
-    Raises DataError with the line's number for a line that is not a file name and 46 finite numbers, or whose rectangle has no area.
+    Raises DataError with the line's number for a line that is not a file name and 46 numbers, or whose rectangle has no area.
     """
     faces = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
         if not line.strip():
             continue
         file, *fields = line.split()
-        where = f"{path}, line {number}"
-        if len(fields) != 46:
-            raise DataError(f"{where} has {len(fields)} numbers; 4 for the rectangle and 42 for the landmarks are needed. Mend or remove that line.")
         try:
             values = np.array(fields, dtype=float)
         except ValueError:
             values = np.array([np.nan])
-        if not np.isfinite(values).all():
-            raise DataError(f"{where} holds something that is not a finite number. Mend or remove that line.")
-        box, points = values[:4], values[4:].reshape(21, 2)
-        if box[2] <= box[0] or box[3] <= box[1]:
-            raise DataError(f"{where}: the rectangle {' '.join(fields[:4])} has no area. Mend or remove that line.")
-        faces.append((file, box, points))
+        if len(fields) != 46:
+            problem = f"has {len(fields)} numbers; 4 for the rectangle and 42 for the landmarks are needed"
+        elif not (np.abs(values) < 1e6).all():  # nan and inf too
+            problem = "holds something that is not a number of pixels"
+        elif values[2] <= values[0] or values[3] <= values[1]:
+            problem = f"has a rectangle without area, {' '.join(fields[:4])}"
+        else:
+            faces.append((file, values[:4], values[4:].reshape(21, 2)))
+            continue
+        raise DataError(f"{path}, line {number} {problem}. Mend or remove that line.")
     return faces
 
 
@@ -278,21 +290,19 @@ def grown_box(box, width, height):
 
 def _read_faces(folder):
     """Every face of I and II: crop, grey, 112x112 bilinear (aspect not kept), landmarks in pixels of that crop."""
-    from PIL import Image
-
     faces = [(folder / part / file, box, points) for part in ("I", "II") if (folder / part / "label.txt").is_file()
              for file, box, points in read_labels(folder / part / "label.txt")]
     if not faces:
         raise DataError(f"The label.txt files in {folder} name no face. Unpack the data set again with `python data.py unpack ARCHIVE`.")
     photographs = sorted({path for path, _, _ in faces})
     images, targets, opened = [], [], (None, None)
-    for path, box, points in _progress(faces, "decoding faces21"):
+    for path, box, points in tqdm(faces, "decoding faces21", leave=False, disable=None):
         if opened[0] != path:  # the faces of one photograph stand on consecutive lines
             opened = path, _open_image(path).convert("L")
         grey = opened[1]
         x1, y1, x2, y2 = grown_box(box, *grey.size)
         if x2 <= x1 or y2 <= y1:
-            raise DataError(f"A face rectangle of {path} lies outside that {grey.width}x{grey.height} photograph. Mend its line in label.txt.")
+            raise DataError(f"A face rectangle of {path} lies outside that {grey.width}x{grey.height} photograph. Mend label.txt.")
         images.append(np.asarray(grey.resize((FACE_SIDE, FACE_SIDE), Image.Resampling.BILINEAR, box=(x1, y1, x2, y2))))
         targets.append((points - (x1, y1)) * (FACE_SIDE / (x2 - x1), FACE_SIDE / (y2 - y1)))
     number = {path: i for i, path in enumerate(photographs)}
@@ -302,21 +312,13 @@ def _read_faces(folder):
 
 
 def _open_image(path):
-    from PIL import Image
-
     try:
         image = Image.open(path)
         image.load()
         return image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:  # what PIL raises for files that are no images
+    except Exception as e:  # PIL's decoders raise OSError, SyntaxError, ValueError, struct.error and more for files that are no images
         reason = "no such file" if isinstance(e, FileNotFoundError) else e
         raise DataError(f"{path} cannot be read as an image ({reason}). Replace it, or unpack the data set again.") from e
-
-
-def _progress(items, label):
-    from tqdm import tqdm
-
-    return tqdm(items, desc=label, leave=False, disable=not sys.stderr.isatty())
 
 
 def _with_turned_copies(images, targets, generator):
@@ -333,19 +335,27 @@ def _with_turned_copies(images, targets, generator):
 def _cached(name, root, folder, read):
     """What `read(folder)` gives, decoded once. The cache's name holds a digest of every file's name, size and time."""
     key = hashlib.sha256(f"1 {name} {read.__name__}".encode())
-    for path, stat in _files(folder):
-        key.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    shown = Path(root.resolve().name, folder.relative_to(root))  # the same for data, ./data and /box/data
+    for here, folders, files in os.walk(folder, followlinks=True):
+        folders.sort()
+        for path in (os.path.join(here, file) for file in sorted(files)):
+            stat = os.stat(path)
+            key.update(os.fsencode(f"{shown}{path[len(str(folder)):]} {stat.st_size} {stat.st_mtime_ns}\n"))
     file = cache_folder(root) / f"{name}-{key.hexdigest()[:16]}.pt"
     with open(file.with_name(f"{name}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second run that starts meanwhile waits instead of decoding too
         if file.exists():
             try:
-                return torch.load(file, mmap=True, weights_only=True)
-            except Exception as e:  # torn by a full disk, say: say so, then decode again
-                print(f"data.py: the cache {file} cannot be read ({type(e).__name__}); decoding again", file=sys.stderr)
+                raw = torch.load(file, mmap=True, weights_only=True)
+                if raw["fingerprint"] == _fingerprint(raw):
+                    return raw
+                reason = "its digest is another"
+            except Exception as e:  # torn by a full disk, say
+                reason = type(e).__name__
+            print(f"data.py: the cache {file} cannot be used ({reason}); decoding again", file=sys.stderr)
         raw = read(folder)
         raw["fingerprint"] = _fingerprint(raw)
-        for old in file.parent.glob(f"{name}-*.pt*"):
+        for old in file.parent.glob(f"{name}-*.pt*"):  # whoever has one open keeps what he has
             old.unlink()
         part = file.with_suffix(f".pt.{os.getpid()}")
         try:
@@ -369,16 +379,6 @@ def cache_folder(root):
     return folder
 
 
-def _files(folder):
-    """(path, stat) of every file below `folder`, in a fixed order. scandir: 60,000 files in 0.2 s."""
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda e: e.name):
-            if entry.is_dir():
-                yield from _files(entry.path)
-            else:
-                yield entry.path, entry.stat()
-
-
 def _fingerprint(raw):
     """A digest of the decoded images, targets and parts: what a run saw, whatever files it came from."""
     digest = hashlib.sha256()
@@ -399,18 +399,16 @@ FACE_STROKES = ((0, 1), (1, 2), (3, 4), (4, 5), (6, 16), (16, 7), (8, 17), (17, 
 
 
 def _twin(name):
-    """A generated data set in the image shape of `name`, always the same, made in memory in about a second."""
+    """A generated data set in the image shape of `name`, always the same, made in memory in a second or two."""
     generator = torch.Generator().manual_seed({"cifar10": 10, "faces21": 21, "caltech35": 35}[name])
     if name == "faces21":
         raw = _drawn_faces(320, generator)
     else:
         side, classes, counts = (32, 10, (2000, 0, 500)) if name == "cifar10" else (112, 35, (560, 140, 140))
-        part = torch.cat([torch.full((n,), i) for i, n in enumerate(counts)])
         labels = torch.cat([torch.arange(n) % classes for n in counts])
-        raw = dict(images=_drawn_objects(labels, side, generator), targets=labels, part=part, classes=[f"object {i}" for i in range(classes)])
-    raw["source"] = "generated"
-    raw["fingerprint"] = _fingerprint(raw)
-    return raw
+        raw = dict(images=_drawn_objects(labels, side, generator), targets=labels, classes=[f"object {i}" for i in range(classes)],
+                   part=torch.cat([torch.full((n,), i) for i, n in enumerate(counts)]))
+    return raw | {"source": "generated", "fingerprint": _fingerprint(raw)}
 
 
 def _drawn_faces(n, generator):
@@ -419,7 +417,7 @@ def _drawn_faces(n, generator):
         return low + (high - low) * torch.rand(n, *shape, generator=generator)
 
     points = FACE_POINTS.repeat(n, 1, 1) + 0.012 * torch.randn(n, 21, 2, generator=generator)
-    points[:, 15, 1] += between(0, 0.08)[:, None].squeeze(1)  # the lower lip
+    points[:, 15, 1] += between(0, 0.08)  # the lower lip
     size = torch.stack([between(54, 82), between(54, 82)], -1)[:, None]
     tilt = torch.deg2rad(between(-12, 12))[:, None]
     x, y = ((points - 0.5) * size).unbind(-1)
@@ -465,7 +463,7 @@ def _pattern(number, u, v):
 
 
 def _drawn_objects(labels, side, generator):
-    """A coloured object (side x side, RGB) per label: label % 7 is its outline, label // 7 its pattern; place, size, tilt and colours vary."""
+    """A coloured object (side x side, RGB) per label: label % 7 is its outline, label // 7 its pattern; the rest varies."""
     n = len(labels)
 
     def between(low, high, *shape):
@@ -504,24 +502,23 @@ MAX_FILES, MAX_BYTES = 200_000, 8 * 2**30  # the largest of the three data sets 
 def fetch(root="data", urls=CIFAR_URLS, sha256=CIFAR_ARCHIVE_SHA256, timeout=30):
     """Downloads CIFAR-10 into `root` and unpacks it. A broken download is gone on with, by this call or the next one.
 
-    Raises DataError where no address gives a file of that digest.
+    timeout: seconds without a byte after which the next address is tried. Raises DataError where none gives a file of that digest.
     """
     root = Path(root)
     with contextlib.suppress(DataError):
         print(f"CIFAR-10 is there already: {locate('cifar10', root)[0]}")
         return
     root.mkdir(parents=True, exist_ok=True)
-    part, archive = root / "cifar-10-python.tar.gz.part", root / "cifar-10-python.tar.gz"
+    part = root / "cifar-10-python.tar.gz.part"
     for url in urls:
         try:
             _download(url, part, timeout)
-        except (OSError, ValueError) as e:  # URLError and time-outs are OSErrors; http.client's own are ValueErrors or below
-            print(f"{url}: {e}; trying the next address", file=sys.stderr)
+        except (OSError, ValueError, http.client.HTTPException) as e:
+            print(f"{url}: {_reason(e)}; trying the next address", file=sys.stderr)
             continue
         if _sha256(part) == sha256:
-            os.replace(part, archive)
-            unpack(archive, root)
-            archive.unlink()
+            unpack(part, root)
+            part.unlink()
             return
         part.unlink()
         print(f"{url}: the file's SHA-256 is not the official one; it was thrown away", file=sys.stderr)
@@ -530,115 +527,121 @@ def fetch(root="data", urls=CIFAR_URLS, sha256=CIFAR_ARCHIVE_SHA256, timeout=30)
 
 
 def _download(url, part, timeout):
-    from tqdm import tqdm
-
+    """Goes on with the file `part` until it is whole. Raises OSError, ValueError or HTTPException where it stays incomplete."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as e:
-        if e.code == 416:  # nothing left to send: the digest will tell whether it is whole
+        if e.code == 416 and have:  # nothing left to send: the digest will tell whether it is whole
             return
         raise
     with response:
-        resumed = response.status == 206
-        length = int(response.headers.get("Content-Length", 0)) or None
-        have = have if resumed else 0
-        total = have + length if length else None
-        with open(part, "ab" if resumed else "wb") as out, tqdm(
-                total=total, initial=have, unit="B", unit_scale=True, desc="cifar10", disable=not sys.stderr.isatty()) as bar:
-            print(f"{url}: {'going on at' if have else 'starting,'} {have / 1e6:.1f} of {(total or 0) / 1e6:.1f} MB")
-            while chunk := response.read(1 << 18):
+        have = have if response.status == 206 else 0
+        total = have + int(response.headers.get("Content-Length", 0))
+        with open(part, "ab" if have else "wb") as out, tqdm(
+                total=total, initial=have, unit="B", unit_scale=True, desc="cifar10", disable=None) as bar:
+            print(f"{url}: {'going on at' if have else 'starting,'} {have / 1e6:.1f} of {total / 1e6:.1f} MB", flush=True)
+            while chunk := response.read1(1 << 18):  # read would drop what it has when the connection stalls
                 out.write(chunk)
                 bar.update(len(chunk))
-    if total and part.stat().st_size < total:
+    if part.stat().st_size < total:
         raise ConnectionError(f"broke off at {part.stat().st_size / 1e6:.1f} of {total / 1e6:.1f} MB")
 
 
+def _reason(e):
+    return (str(e).strip() or type(e).__name__).splitlines()[0].rstrip(":")
+
+
 def _sha256(path):
+    digest = hashlib.sha256()
     with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+        while chunk := f.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def unpack(archive, root="data"):
     """Unpacks a zip or tar that holds one of the three data sets, in whatever folder, to `root`/NAME; gives that folder.
 
-    Raises DataError for an archive that is none, is empty, too large, leads out of its folder, or holds something else.
+    Raises DataError for an archive that is none, is damaged, too large, leads out of its folder, or holds something else.
     """
     archive, root = Path(archive), Path(root)
     if not archive.is_file():
         raise DataError(f"There is no archive {archive}. Give the path of the zip or tar that was uploaded.")
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".unpack-") as folder:
+        inside = Path(folder, "archive")  # not the temporary folder itself, which only this user may read
         try:
-            count = _extract(archive, Path(folder))
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError) as e:
-            raise DataError(f"{archive} cannot be unpacked ({e or type(e).__name__}). Upload it again.") from e
-        if not count:
-            raise DataError(f"{archive} is empty. Upload it again.")
-        name, found = _identify(Path(folder))
+            count = _extract(archive, inside)
+        except Exception as e:  # half of a zip or tar can make its reader raise almost anything
+            raise DataError(f"{archive} cannot be unpacked ({_reason(e)}). If this disk is not to blame, upload it again.") from e
+        name, found = _identify(inside)
         if name is None:
             raise DataError(f"{archive} holds none of {', '.join(NAMES)}: looked for their folders (cifar-10-batches-py or train/CLASS; "
                             "I and II with label.txt; train, val, addition and test). Nothing was kept.")
-        goal = root / name
-        if goal.exists():
-            raise DataError(f"{goal} is there already, so {archive} was not unpacked over it. Move it away first.")
-        if found.name == "cifar-10-batches-py":
-            (Path(folder) / "cifar10").mkdir()
-            found = found.rename(Path(folder) / "cifar10" / found.name).parent
-        found.rename(goal)
+        goal = root / name / "cifar-10-batches-py" if (found / "data_batch_1").exists() else root / name
+        try:
+            goal.parent.mkdir(exist_ok=True)
+            found.rename(goal)  # fails, unless `goal` is an empty folder or not there
+        except OSError as e:
+            raise DataError(f"{archive} was not unpacked to {goal} ({e.strerror}). If that is there already, move it away first.") from e
     print(f"{goal}: {count} files")
-    return goal
+    return root / name
 
 
 def _extract(archive, folder):
-    """Regular files only, inside `folder` only, with bounds on count and size as they really come out; gives the count."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as z:
-            return _write_members(((m.filename, z.open(m)) for m in z.infolist() if not m.is_dir()), folder)
-    with tarfile.open(archive) as t:
-        return _write_members(((m.name, t.extractfile(m)) for m in _regular(t)), folder)
-
-
-def _regular(tar):
-    for member in tar:
-        if not member.isdir() and not member.isreg():
-            raise ValueError(f"{member.name} is a link or device, which no data set has")
-        if member.isreg():
-            yield member
-
-
-def _write_members(members, folder):
-    count = room = 0
-    for name, source in members:
+    """Writes the files of `archive` into `folder`, never outside it, with bounds on count and size as they come out; gives the count."""
+    count = size = 0
+    for name, source in _members(archive):
         path = (folder / name).resolve()
         if not path.is_relative_to(folder.resolve()):
             raise ValueError(f"{name} would land outside the folder")
-        count += 1
+        if "__MACOSX" in path.parts or path.name.startswith("._"):  # what macOS adds to archives
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         with source, open(path, "wb") as out:
-            while chunk := source.read(1 << 20):
-                room += len(chunk)
-                if count > MAX_FILES or room > MAX_BYTES:
+            count, chunk = count + 1, True
+            while chunk:
+                chunk = source.read(1 << 20)
+                size += len(chunk)
+                if count > MAX_FILES or size > MAX_BYTES:
                     raise ValueError(f"more than {MAX_FILES} files or {MAX_BYTES >> 30} GiB")
                 out.write(chunk)
     return count
+
+
+def _members(archive):
+    """(name, open file) of every file in a zip or tar."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as z:
+            yield from ((m.filename, z.open(m)) for m in z.infolist() if not m.is_dir())
+        return
+    with tarfile.open(archive) as t:
+        for m in t:
+            if not m.isdir() and not m.isreg():
+                raise ValueError(f"{m.name} is a link or device, which no data set has")
+            if m.isreg():
+                yield m.name, t.extractfile(m)
+        if t.fileobj.tell() <= t.offset:  # the loop also ends, in silence, where a tar was cut between two of its files
+            raise ValueError("its end is missing")
+        while t.fileobj.read(1 << 20):  # gzip compares its checksum at the very end
+            pass
 
 
 def _identify(folder):
     """(name, folder) of the data set that lies somewhere in `folder`, or (None, None)."""
     for here, folders, files in os.walk(folder):
         folders.sort()
-        inside = set(folders)
+        here = Path(here)
         if "data_batch_1" in files:
-            os.rename(here, Path(here).with_name("cifar-10-batches-py"))
-            return "cifar10", Path(here).with_name("cifar-10-batches-py")
-        if any(os.path.isfile(os.path.join(here, part, "label.txt")) for part in ("I", "II")):
-            return "faces21", Path(here)
-        if {"train", "val", "test"} <= inside:
-            return "caltech35", Path(here)
-        if {"train", "test"} <= inside and len(next(os.walk(os.path.join(here, "train")))[1]) == 10:
-            return "cifar10", Path(here)
+            return "cifar10", here
+        if any((here / part / "label.txt").is_file() for part in ("I", "II")):
+            return "faces21", here
+        if {"train", "val", "addition", "test"} <= set(folders):
+            return "caltech35", here
+        if {"train", "test"} <= set(folders) and len(_visible_folders(here / "train")) == 10:
+            return "cifar10", here
     return None, None
 
 
@@ -652,7 +655,7 @@ def info(names, root="data", synthetic=False):
                   f"train {len(d.train)}, valid {len(d.valid)}, test {len(d.test)}; fingerprint {d.fingerprint}")
         except DataError as e:
             complete = False
-            print(f"{name}: {e}")
+            print(f"data.py: {e}", file=sys.stderr)
     return complete
 
 
@@ -675,15 +678,14 @@ def main(argv=None):
             fetch(args.data_dir, tuple(args.url or ()) + CIFAR_URLS)
         elif args.command == "unpack":
             unpack(args.archive, args.data_dir)
-        else:
-            unknown = set(args.names) - set(NAMES)
-            if unknown:
-                raise DataError(f"There is no data set {', '.join(sorted(unknown))}. There are {', '.join(NAMES)}.")
-            if not info(args.names or NAMES, args.data_dir, args.synthetic):
-                return 2
-    except DataError as e:
+        elif not info(args.names or NAMES, args.data_dir, args.synthetic):
+            return 2
+    except (DataError, OSError) as e:
         print(f"data.py: {e}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("data.py: stopped; run the same command again to go on.", file=sys.stderr)
+        return 130
     return 0
 
 

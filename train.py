@@ -195,8 +195,9 @@ def parse(argv):
         parser.error(f"--device {args.device} cannot be used here ({str(e).splitlines()[0]})")
     args.threads = args.threads or torch.get_num_threads()
     if args.run is None:
-        words = [f"{k.replace('_', '-')}-{v}" for k, v in given.items() if k not in NOT_IDENTITY | {"model"} and v is not False]
-        args.run = "adhoc/" + re.sub(r"[^\w.,=-]+", "_", "-".join([args.model, *words]).replace("-True", ""))[:120]
+        named = {k: v for k, v in given.items() if k not in NOT_IDENTITY | {"model"}}
+        words = [k.replace("_", "-") + ("" if v is True else "-" + ",".join(map(str, v)) if isinstance(v, tuple) else f"-{v}") for k, v in named.items()]
+        args.run = "adhoc/" + re.sub(r"[^\w.,=-]+", "_", "-".join([args.model, *words]))[:120]
     if not re.fullmatch(r"[\w,=-][\w.,=-]*(/[\w,=-][\w.,=-]*)*", args.run):
         parser.error(f"--run {args.run} is no name of a run: letters, digits and . , = _ - between slashes")
     return args
@@ -302,7 +303,7 @@ def fit(args, model, dataset, state, folder, stop_reason):
     """The training loop: goes on from `state`, keeps it up to date, gives "finished" or "diverged"; raises Stopped.
 
     state: epoch and steps (done so far), step, seconds and tallies (of the epoch under way), rows (the log), best, optimizer,
-    scheduler. stop_reason(): why to stop now, or None.
+    scheduler, switched. stop_reason(): why to stop now, or None.
     """
     loss_fn, saved = LOSSES[model.task], time.monotonic()
     while state["epoch"] < args.epochs and state["steps"] < (args.max_steps or math.inf):
@@ -312,8 +313,8 @@ def fit(args, model, dataset, state, folder, stop_reason):
         if state["step"] == 0:
             torch.manual_seed(seed_of(args.seed, epoch, "dropout"))
             state["tallies"] = torch.zeros(3, steps, device=picks.device)  # loss, right answers and L2 term of every step
-            if args.switch_after and epoch == args.switch_after + 1:
-                state["optimizer"] = make_optimizer(args, model, switched=True)
+            if args.switch_after and epoch > args.switch_after and not state["switched"]:
+                state.update(optimizer=make_optimizer(args, model, switched=True), switched=True)
         optimizer, tallies = state["optimizer"], state["tallies"]
         lr = optimizer.param_groups[0]["lr"]
 
@@ -441,15 +442,14 @@ def save_checkpoint(folder, model, state):
 def load_checkpoint(args, folder, model):
     """The state to go on from, loaded into `model`: of the checkpoint, the one before, or a fresh start. Raises RuntimeError if none can be read."""
     optimizer = make_optimizer(args, model)
-    state = {"epoch": 0, "steps": 0, "step": 0, "seconds": 0.0, "rows": [], "best": None, "tallies": None,
+    state = {"epoch": 0, "steps": 0, "step": 0, "seconds": 0.0, "rows": [], "best": None, "tallies": None, "switched": False,
              "optimizer": optimizer, "scheduler": make_scheduler(args, optimizer)}
     files = [f for f in (folder / "checkpoint.pt", folder / "checkpoint.1.pt") if f.exists()]
     for file in files:
         try:
             content = torch.load(file, map_location=args.device, weights_only=True)
             model.load_state_dict(content.pop("model"))
-            under_way = content["epoch"] + (content["step"] > 0)  # the epoch that the optimizer's state belongs to
-            if args.switch_after and under_way > args.switch_after:
+            if content["switched"]:
                 optimizer = make_optimizer(args, model, switched=True)
             optimizer.load_state_dict(content["optimizer"])
             if content["scheduler"]:
@@ -489,10 +489,14 @@ def only_process(folder):
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.parent / f".{folder.name}.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Stopped(f"another process is training {folder}; try again later") from None
+        for attempt in range(5):  # `make status` holds it for a moment, to see whether it is held
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == 4:
+                    raise Stopped(f"another process is training {folder}; try again later") from None
+                time.sleep(0.05)
         yield
 
 

@@ -6,7 +6,7 @@
 KEYPOINTS      = --model keypoint --data faces21 --rotated-copies 15 --batch-size 64 --epochs 250 --valid-rotation 30
 KEYPOINTS_ADAM = $(KEYPOINTS) --optim adam --lr 0.01
 
-# --- SGD against Adam. The report names SGD's rate; its momentum is a guess.
+## SGD against Adam. The report names SGD's rate; its momentum is a guess.
 exp.adam                        = keypoints/sgd keypoints/adam
 plots.adam                      = curves faces
 run.keypoints/sgd               = $(KEYPOINTS) --optim sgd --lr 1e-5 --momentum 0.9
@@ -14,19 +14,19 @@ want.keypoints/sgd              = none
 run.keypoints/adam              = $(KEYPOINTS_ADAM)
 want.keypoints/adam             = none
 
-# --- Adam for 200 epochs, then SGD for 50; the second panel of its figure shows only those 50.
+## Adam for 200 epochs, then SGD for 50; the second panel of its figure shows only those 50.
 exp.adam-sgd                    = keypoints/adam keypoints/adam-sgd
 plots.adam-sgd                  = curves:50 faces
 run.keypoints/adam-sgd          = $(KEYPOINTS_ADAM) --switch-after 200 --switch-optim sgd --switch-lr 1e-5 --momentum 0.9
 want.keypoints/adam-sgd         = none
 
-# --- Adam whose learning rate halves every 100 epochs.
+## Adam whose learning rate halves every 100 epochs.
 exp.steplr                      = keypoints/adam keypoints/adam-step
 plots.steplr                    = curves faces
 run.keypoints/adam-step         = $(KEYPOINTS_ADAM) --schedule step --step-size 100 --gamma 0.5
 want.keypoints/adam-step        = none
 
-# --- Batch norm after conv1_1, conv2_2 and "conv3_3" (read as conv3_2), then dropout that keeps 70 % after flatten.
+## Batch norm after conv1_1, conv2_2 and "conv3_3" (read as conv3_2), then dropout that keeps 70 % after flatten.
 exp.bn-dropout                  = keypoints/adam keypoints/adam-bn keypoints/adam-bn-dropout
 plots.bn-dropout                = curves faces
 run.keypoints/adam-bn           = $(KEYPOINTS_ADAM) --norm bn
@@ -34,7 +34,7 @@ want.keypoints/adam-bn          = valid_loss=6
 run.keypoints/adam-bn-dropout   = $(KEYPOINTS_ADAM) --norm bn --dropout 0.3
 want.keypoints/adam-bn-dropout  = valid_loss=6
 
-# --- Ours: the assignment says "find Adam's learning rate"; the report shows only the one it took.
+## Ours: the assignment says "find Adam's learning rate"; the report shows only the one it took.
 exp.adam-lr                     = keypoints/adam-lr-1e-1 keypoints/adam keypoints/adam-lr-1e-3 keypoints/adam-lr-1e-4
 plots.adam-lr                   = curves faces
 run.keypoints/adam-lr-1e-1      = $(KEYPOINTS) --optim adam --lr 1e-1
@@ -44,7 +44,7 @@ want.keypoints/adam-lr-1e-3     = none
 run.keypoints/adam-lr-1e-4      = $(KEYPOINTS) --optim adam --lr 1e-4
 want.keypoints/adam-lr-1e-4     = none
 
-# --- Left open by the report: is the switch better with 400 epochs?
+## Left open by the report: is the switch better with 400 epochs?
 exp.adam-sgd-400                = keypoints/adam-400 keypoints/adam-sgd-400
 plots.adam-sgd-400              = curves:50 faces
 run.keypoints/adam-400          = $(KEYPOINTS_ADAM) --epochs 400
@@ -52,7 +52,7 @@ want.keypoints/adam-400         = none
 run.keypoints/adam-sgd-400      = $(KEYPOINTS_ADAM) --epochs 400 --switch-after 350 --switch-optim sgd --switch-lr 1e-5 --momentum 0.9
 want.keypoints/adam-sgd-400     = none
 
-# --- Ours: what if the copies are made first and all images are split afterwards? Then "valid" holds turned copies of training faces.
+## Ours: what if the copies are made first and all images are split afterwards? Then "valid" holds turned copies of training faces.
 exp.split                       = keypoints/adam-bn keypoints/adam-bn-leak keypoints/adam-bn-dropout keypoints/adam-bn-dropout-leak
 plots.split                     = curves faces
 KEYPOINTS_LEAK                  = $(KEYPOINTS_ADAM) --norm bn --split leak --rotated-copies 0

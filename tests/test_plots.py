@@ -22,8 +22,9 @@ def record(run, epochs=None, seed=0, status="finished", synthetic=False, test_ac
     """A record with the columns given, e.g. valid_loss=[...]; the rest is absent."""
     n = epochs or max(len(column) for column in columns.values())
     curves = {column: [None] * n for column in plots.COLUMNS} | {"epoch": list(range(1, n + 1))} | columns
+    curves = {column: [v if v is None or column == "epoch" else float(v) for v in values] for column, values in curves.items()}
     return {"status": status, "run": run, "seed": seed, "metrics": {"test_acc": test_acc}, "epochs": n, "data": {"synthetic": synthetic},
-            "curves": {column: [None if v is None else float(v) if column != "epoch" else v for v in values] for column, values in curves.items()}}
+            "curves": curves}
 
 
 def write(runs, rec, result=True, torn=""):
@@ -285,11 +286,18 @@ def test_faces_picture_has_a_row_per_run_and_says_the_error(nets):
     fig = plots.draw_faces(plots.predict(folders, "data", 2), generated=["keypoints/bn"])
     assert len(fig.axes) == 8 and [fig.axes[i].get_ylabel() for i in (0, 4)] == ["adam", "bn"]
     assert [ax.get_title() for ax in fig.axes[:4]] == ["upright", "upright", "turned +30°", "turned −30°"]
-    assert fig.axes[0].get_xlabel() == f"{float(((targets[10] - 56) ** 2).mean()):.3g} px²"
+    assert fig.axes[0].get_xlabel() == f"{float(((targets[10] - 56) ** 2).mean()):,.0f} px²"
     assert tuple(fig.axes[0].images[0].get_extent()) == (0, 112, 112, 0) and fig.axes[0].get_ylim() == (112, 0)
     true, predicted = fig.axes[0].lines
     assert np.allclose(true.get_xydata(), targets[10].view(21, 2)) and set(predicted.get_xdata()) == {56}
     assert "bn: generated data, not a measurement" in texts(fig)
+
+
+def test_faces_says_which_points_are_out_of_sight():
+    true, predicted = np.full((3, 42), 50.0), np.full((3, 42), 50.0)
+    predicted[1, :3], predicted[2, 0] = 5000, np.nan
+    shown = {"pictures": np.zeros((3, 112, 112)), "true": true, "heads": ["upright"] * 3, "predicted": {"keypoints/sgd": predicted}, "other": set()}
+    assert [ax.get_xlabel() for ax in plots.draw_faces(shown).axes] == ["0 px²", "1,750,179 px², 2 outside", "not finite"]
 
 
 def test_faces_without_photo_have_no_pixels(nets, monkeypatch):

@@ -1,0 +1,154 @@
+# What can be made. The settings of the runs are in experiments/*.mk; what counts is their content, never the age of a file.
+#
+#   make exp-bn-dropout                     trains what of it is not trained yet, then draws its figures and prints its table
+#   make -n report-keypoints SEEDS="0 1"    shows exactly what would train
+ifneq ($(filter 3.% 4.0% 4.1%,$(MAKE_VERSION)),)
+$(error This Makefile needs GNU make 4.2 or newer, not $(MAKE_VERSION))
+endif
+SHELL         := bash
+.SHELLFLAGS   := -eu -o pipefail -c
+MAKEFLAGS     += -krR --no-print-directory
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+# --- Variables ---------------------------------------------------------------------------------------------------------
+SEEDS     ?= 0#         seeds of every run: SEEDS="0 1 2"
+DATA      ?= data#      folder of the data sets
+FLAGS     ?=#           appended to every run's flags; the runs go to runs-flags unless RUNS is given
+SYNTHETIC ?=#           1: generated data; the runs go to runs-synthetic unless RUNS is given
+RUNS      ?= runs$(if $(strip $(SYNTHETIC)),-synthetic)$(if $(strip $(FLAGS)),-flags)#   folder of the runs
+GPUS      ?= 1#         spread the runs over so many GPUs
+PYTHON    ?=#           use this interpreter and build no .venv
+STOP_AFTER ?=#          one deadline for everything: STOP_AFTER=50m; runs save and stop, the same command goes on
+
+EXTRA := $(strip $(if $(strip $(SYNTHETIC)),--synthetic) $(FLAGS))
+SEEDS := $(strip $(SEEDS))
+RUNS  := $(strip $(RUNS))
+DATA  := $(strip $(DATA))
+PY    := $(or $(strip $(PYTHON)),.venv/bin/python)
+ifneq ($(filter-out 1,$(strip $(GPUS))),)
+MAKEFLAGS += -j$(strip $(GPUS))
+endif
+ifneq ($(strip $(STOP_AFTER)),)
+ifndef STOP_AT
+export STOP_AT := $(shell [[ '$(strip $(STOP_AFTER))' =~ ^([0-9]+h)?([0-9]+m)?([0-9]+s?)?$$ ]] && \
+  echo $$(( $$(date +%s) + $$(sed -E 's/h/*3600+/; s/m/*60+/; s/s?$$//; s/\+?$$/+0/; s/\+\+/+/' <<<'$(strip $(STOP_AFTER))') )))
+$(if $(STOP_AT),,$(error STOP_AFTER=$(STOP_AFTER) is no time such as 90s, 55m or 1h30m))
+endif
+endif
+
+# --- What is declared ----------------------------------------------------------------------------------------------------
+include $(sort $(wildcard experiments/*.mk))
+RUN_NAMES := $(patsubst run.%,%,$(filter run.%,$(.VARIABLES)))
+EXPS      := $(sort $(patsubst exp.%,%,$(filter exp.%,$(.VARIABLES))))
+REPORTS   := $(patsubst experiments/%.mk,%,$(sort $(wildcard experiments/*.mk)))
+$(foreach e,$(EXPS),$(foreach r,$(exp.$e),$(if $(run.$r),,$(error exp.$e names $r, which no run.$r declares))))
+
+flags    = $(strip $(run.$1) $(EXTRA))
+result   = $(RUNS)/$1/seed$2/result.json
+results  = $(foreach r,$1,$(foreach s,$(SEEDS),$(call result,$r,$s)))
+source   = $(patsubst --init-from=%,%,$(filter --init-from=%,$(run.$1)))
+# A result is stale if it was made with other flags, or if the run that it started from is stale.
+is_fresh = $(findstring "flags": "$(call flags,$1)",$(file <$(call result,$1,$2)))
+is_stale = $(if $(wildcard $(call result,$1,$2)),$(if $(call is_fresh,$1,$2),$(foreach i,$(call source,$1),$(call is_stale,$i,$2)),stale))
+# A run to be trained waits for the run that it starts from; a finished one needs nothing.
+waits    = $(if $(call source,$1),$(if $(wildcard $(call result,$1,$2)),$(call is_stale,$1,$2),new))
+of_report = $(foreach e,$(EXPS),$(if $(filter $1/%,$(firstword $(exp.$e))),$e))
+
+RESULTS := $(call results,$(RUN_NAMES))
+STALE   := $(foreach r,$(RUN_NAMES),$(foreach s,$(SEEDS),$(if $(call is_stale,$r,$s),$(call result,$r,$s))))
+
+# --- Training ------------------------------------------------------------------------------------------------------------
+# With -jN every run gets its share of the cores: two that want all of them are slower than one after the other.
+JOBS      = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
+SHARE     = $(if $(JOBS),--threads $(shell echo $$(( $$(nproc) / $(JOBS) > 1 ? $$(nproc) / $(JOBS) : 1 ))))
+REMAINING = $(shell echo $$(( $(STOP_AT) > $$(date +%s) ? $(STOP_AT) - $$(date +%s) : 0 )))
+# Runs take the GPUs in turn, in the order in which they start.
+next_gpu  = $(eval STARTED += x)CUDA_VISIBLE_DEVICES=$(shell echo $$(( $(words $(STARTED)) % $(GPUS) )))
+command   = $(PY) train.py $(call flags,$1)$(if $(filter-out runs,$(RUNS)), --runs $(RUNS)) --run $1 --seed $2$(if \
+  $(filter-out data,$(DATA)), --data-dir $(DATA))
+run_of    = $(patsubst %/,%,$(dir $1))
+seed_of   = $(patsubst seed%,%,$(notdir $1))
+
+# One simple command, so that the shell becomes train.py and a signal to make reaches it. It may fail without ending the rest
+# ("-"): a run that diverged (3) is a result, one that lacks data (2) or time (75) is named by the status line.
+$(RESULTS): $(RUNS)/%/result.json: | venv
+	-$(if $(STOP_AT),$(if $(filter 0,$(REMAINING)),@echo "no time left for $*"; : ))$(if \
+	  $(filter-out 1,$(GPUS)),$(next_gpu) )$(call command,$(call run_of,$*),$(call seed_of,$*))$(if \
+	  $(STOP_AT), --stop-after $(REMAINING)s)$(if $(SHARE), $(SHARE))
+$(STALE): FORCE
+.PRECIOUS: $(RESULTS)
+$(foreach r,$(RUN_NAMES),$(foreach s,$(SEEDS),$(if $(call waits,$r,$s),$(eval \
+  $(call result,$r,$s): | $(call result,$(call source,$r),$s)))))
+
+REPORT = $(PY) experiments/report.py
+WHERE  = --runs $(RUNS) --data-dir $(DATA) --seeds "$(SEEDS)" --flags="$(EXTRA)"
+
+$(foreach e,$(EXPS),$(eval exp-$e: $(call results,$(exp.$e))))
+$(addprefix exp-,$(EXPS)): exp-%: | venv
+	@$(REPORT) exp $* $(WHERE)
+
+$(foreach r,$(REPORTS),$(eval report-$r: $(call results,$(foreach e,$(call of_report,$r),$(exp.$e)))))
+$(addprefix report-,$(REPORTS)): report-%: | venv
+	@$(REPORT) exp $(call of_report,$*) $(WHERE)
+
+all: $(RESULTS) | venv ## every run of every report, then all figures and tables
+	@$(REPORT) exp $(EXPS) $(WHERE)
+
+# --- Looking, and the rest -----------------------------------------------------------------------------------------------
+help: ## this list
+	@echo 'make TARGET [SEEDS="0 1 2"] [DATA=data] [RUNS=runs] [GPUS=1] [PYTHON=python3] [FLAGS="--epochs 5"] [SYNTHETIC=1] [STOP_AFTER=50m]'
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-28s %s\n", $$1, $$2}' Makefile
+	@awk 'FNR==1{n=split(FILENAME,p,/[\/.]/); printf "  %-28s %s\n", "report-" p[n-1], "all of " FILENAME} \
+	  /^## /{line=substr($$0,4)} /^exp\./{sub(/^exp\./,"",$$1); printf "    %-26s %s\n", "exp-" $$1, line}' experiments/*.mk
+
+quickstart: ## on a bare machine: builds .venv, then exp-bn-dropout in miniature on generated faces; about two minutes
+	@$(MAKE) exp-bn-dropout SYNTHETIC=1 RUNS=runs-quickstart FLAGS="--batch-size 16 --epochs 30"
+
+test: | venv ## the tests
+	@$(PY) -m pytest -q tests
+
+smoke: | venv ## every declared run for three steps on generated data
+	rm -rf runs-smoke
+	@$(MAKE) all SYNTHETIC=1 RUNS=runs-smoke FLAGS="--max-steps 3"
+
+list: | venv ## every comparison, its runs and what the reports printed
+	@$(REPORT) list
+
+status: | venv ## which runs are done, diverged, running, interrupted, failed or missing
+	@$(REPORT) status $(WHERE)
+
+show: known-run ## RUN=keypoints/adam-bn: its exact command
+	@$(foreach s,$(SEEDS),echo '$(call command,$(RUN),$s)';)
+
+redo: known-run | venv ## RUN=keypoints/adam-bn: train it anew; the old result is kept aside
+	@$(foreach s,$(SEEDS),$(call command,$(RUN),$s) --restart || true;) $(REPORT) status $(RUN) $(WHERE)
+
+known-run:
+	@$(if $(filter $(RUN),$(RUN_NAMES)),:,echo "RUN=$(RUN) is not declared; make list names the runs" >&2; exit 2)
+
+report: | venv ## merges finished runs into results/records.jsonl and makes the tables and figures of results/; never trains
+	@$(REPORT) report --runs $(RUNS) --data-dir $(DATA)
+
+bench: | venv ## our epoch against the reports' way, side by side
+	@$(PY) experiments/bench.py --data-dir $(DATA)
+
+clean: ## generated trials and caches of Python; never data, results, runs or runs-flags
+	rm -rf runs-smoke runs-quickstart runs-synthetic runs-synthetic-flags .pytest_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+declared: # for experiments/report.py
+	@:$(foreach v,$(filter exp.% plots.% run.% want.% claim.%,$(.VARIABLES)),$(info $v=$(strip $($v))))
+
+# The interpreter: nothing to do where PYTHON is given or requirements.txt is what .venv was made from.
+ifeq ($(strip $(PYTHON)),)
+venv: .venv/requirements.txt
+.venv/requirements.txt: $(if $(filter-out $(file <requirements.txt),$(file <.venv/requirements.txt)),FORCE)
+	python3 -m venv .venv
+	.venv/bin/python -m pip install -q -r requirements.txt
+	cp requirements.txt $@
+endif
+
+FORCE:
+.PHONY: FORCE venv help quickstart test smoke list status show redo known-run report bench clean declared all \
+  $(addprefix exp-,$(EXPS)) $(addprefix report-,$(REPORTS))

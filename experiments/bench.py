@@ -1,0 +1,199 @@
+"""How fast it is, measured side by side: an epoch as train.py does it and as the reports' scripts did it, the start, a small net's step.
+
+    python experiments/bench.py --data-dir data
+    python experiments/bench.py --data-dir data --faces 256 --rounds 1     # a quick look
+
+Both ways run in one process, by turns, and see the same faces with the same net, loss and optimizer; medians and their ratio are
+printed beside the hardware. Where faces21 is not under --data-dir, photographs are generated into a temporary folder; it says so.
+"""
+import argparse
+import contextlib
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torchvision.transforms import functional as TF
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import data  # noqa: E402
+import train  # noqa: E402
+from losses import LOSSES  # noqa: E402
+
+KEYPOINT = "--model keypoint --data faces21 --optim adam --lr 0.01 --batch-size 64 --rotated-copies 15".split()
+LENET = "--model lenet5 --act relu".split()
+# Run in a fresh process: train.py as it is, but that it says when its first step is done (item() waits for the device).
+FIRST_STEP = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import train
+train.train_step = lambda *words, step=train.train_step: (done := step(*words), done[0].item(), print("first step", time.time()))[0]
+sys.exit(train.main(sys.argv[2:]))
+"""
+
+
+class Photographs(torch.utils.data.Dataset):
+    """Faces as the reports' scripts read them, from the photograph at every visit: first all upright, then all turned by up to 15 degrees.
+
+    chosen: numbers of faces among data.load's, in the order of the label.txt files. Gives float32 (1, 112, 112), normalised, and (42,).
+    """
+
+    def __init__(self, folder, chosen):
+        faces = [(folder / part / file, box, points) for part in ("I", "II") if (folder / part / "label.txt").is_file()
+                 for file, box, points in data.read_labels(folder / part / "label.txt")]
+        self.faces = [faces[i] for i in chosen]
+
+    def __len__(self):
+        return 2 * len(self.faces)
+
+    def __getitem__(self, i):
+        path, box, points = self.faces[i % len(self.faces)]
+        grey = Image.open(path).convert("L")
+        x1, y1, x2, y2 = data.grown_box(box, *grey.size)
+        side = data.FACE_SIDE  # cut and resized in one call: as quick as PIL can, and the same sub-pixel box as data.py's
+        grey = grey.resize((side, side), Image.Resampling.BILINEAR, box=(x1, y1, x2, y2))
+        points = torch.from_numpy((points - (x1, y1)) * (side / (x2 - x1), side / (y2 - y1))).float()
+        if i >= len(self.faces):
+            degrees = random.uniform(-15, 15)
+            grey = grey.rotate(degrees, Image.Resampling.BILINEAR)
+            cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+            points = (points - side / 2) @ torch.tensor([[cos, -sin], [sin, cos]]) + side / 2
+        x = TF.to_tensor(grey)
+        return (x - x.mean()) / x.std(), points.flatten()
+
+
+def epoch_as_reports(args, photographs, model, optimizer):
+    """One epoch in seconds. The loader's workers start with every epoch, as they do unless told otherwise."""
+    loss_fn, started, total = LOSSES[model.task], time.perf_counter(), 0.0
+    loader = torch.utils.data.DataLoader(photographs, args.batch_size, shuffle=True, num_workers=2)
+    for x, y in loader:
+        loss = loss_fn(model(x.to(args.device)), y.to(args.device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+    return time.perf_counter() - started
+
+
+def epoch_as_train(args, dataset, model, optimizer, epoch, max_steps=sys.maxsize):
+    """One epoch, or its first steps, in seconds: what train.py's `fit` does, without its log."""
+    loss_fn, started, losses = LOSSES[model.task], time.perf_counter(), []
+    picks, draws = train.plan_epoch(args, dataset, epoch)
+    for first in range(0, len(picks), args.batch_size)[:max_steps]:
+        here = slice(first, first + args.batch_size)
+        x, y = dataset.batch(picks[here], {k: v[here] for k, v in draws.items()})
+        losses.append(train.train_step(args, model, optimizer, loss_fn, x, y)[0])
+    torch.stack(losses).mean().item()  # waits for the device, as the log's line does
+    return time.perf_counter() - started
+
+
+def write_photographs(root):
+    """The generated faces as 160x160 colour JPEGs with label.txt under root/faces21: about the size of the real ones."""
+    twin, place = data.load("faces21", synthetic=True), random.Random(0)
+    for i, (pixels, landmarks) in enumerate(zip(twin.images[:, 0].numpy(), twin.targets.view(-1, 21, 2).numpy())):
+        folder, side = root / "faces21" / ("I", "II")[i % 2], place.randrange(96, 151, 6)
+        left, top = place.randint(0, 160 - side), place.randint(0, 160 - side)
+        photograph = Image.new("RGB", (160, 160), tuple(place.randrange(60, 200) for _ in range(3)))
+        photograph.paste(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR), (left, top))
+        folder.mkdir(parents=True, exist_ok=True)
+        photograph.save(folder / f"{i:06}.jpg", quality=90)
+        box = left + side / 6, top + side / 6, left + side * 5 / 6, top + side * 5 / 6  # grown by a quarter: the drawing
+        with open(folder / "label.txt", "a") as f:
+            print(f"{i:06}.jpg", *box, *(landmarks * (side / data.FACE_SIDE) + (left, top)).ravel(), file=f)
+
+
+def time_epochs(root, count, rounds):
+    """([our seconds], [the reports' way's], number of training faces), by turns."""
+    args = train.parse([*KEYPOINT, "--data-dir", root])
+    (dataset, model), (_, their_model) = train.prepare(args), train.prepare(args)
+    optimizer, their_optimizer = train.make_optimizer(args, model), train.make_optimizer(args, their_model)
+    dataset.train = dataset.train[:count]
+    photographs = Photographs(data.locate("faces21", root)[0], dataset.train.tolist())
+    for path, _, _ in photographs.faces:  # so that the first round does not pay for a cold disk
+        path.read_bytes()
+    epoch_as_train(args, dataset, model, optimizer, 0, max_steps=2)  # nor either way for what torch sets up once
+    epoch_as_reports(args, torch.utils.data.Subset(photographs, range(min(64, len(photographs)))), their_model, their_optimizer)
+    rounds = [(epoch_as_train(args, dataset, model, optimizer, i + 1), epoch_as_reports(args, photographs, their_model, their_optimizer))
+              for i in range(rounds)]
+    return *zip(*rounds), len(dataset.train)
+
+
+def time_start(flags, rounds):
+    """[seconds from process start to the first step done]; what the data's cache holds is there already."""
+    seconds = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as runs:
+            started = time.time()
+            words = [sys.executable, "-c", FIRST_STEP, str(ROOT), *flags, "--max-steps", "1", "--runs", runs]
+            done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"train.py {' '.join(flags)} ended with {done.returncode}: {done.stderr.strip()}")
+        seconds.append(float(done.stdout.partition("first step ")[2].split()[0]) - started)
+    return seconds
+
+
+def time_steps(flags, rounds, steps=100):
+    """[milliseconds a step], each the mean of some steps."""
+    args = train.parse(flags)
+    dataset, model = train.prepare(args)
+    optimizer = train.make_optimizer(args, model)
+    return [1000 * epoch_as_train(args, dataset, model, optimizer, i, steps) / steps for i in range(rounds + 1)][1:]  # the first warms up
+
+
+def row(what, unit, ours, theirs=None):
+    """A line of the table: medians, with lowest and highest."""
+    def show(values):
+        return f"{statistics.median(values):.2f} {unit} ({min(values):.2f}-{max(values):.2f})" if values else "-"
+    return what, show(ours), show(theirs), f"{statistics.median(ours) / statistics.median(theirs):.2f}" if theirs else "-", str(len(ours))
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
+    count = train.number(1, cast=int)
+    parser.add_argument("--data-dir", default="data", help="folder of the data sets (default: data)")
+    parser.add_argument("--faces", type=count, metavar="N", help="at most so many faces of the training part (default: all)")
+    parser.add_argument("--rounds", type=count, default=3, metavar="K", help="how often each thing is measured (default: 3)")
+    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads or torch.get_num_threads())
+    threads, load = ["--threads", str(torch.get_num_threads())], os.getloadavg()[0]
+    has = train.where_and_what(torch.device("cuda" if torch.cuda.is_available() else "cpu"))["versions"]
+    print(f"{has['device']}, {os.cpu_count()} CPUs, load {load:.1f} at the start, {threads[1]} threads; "
+          f"torch {has['torch']}, torchvision {has['torchvision']}, Python {has['python']}", flush=True)
+    if torch.get_num_threads() > 1 and load > 0.9:  # threads wait for each other at every small operation
+        print("This machine is busy: several threads may then be many times slower than --threads 1.", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        root, kind, cifar = args.data_dir, "photographs of faces21", ["--synthetic"]
+        try:
+            data.locate("faces21", root)
+        except data.DataError:
+            root, kind = temporary, "generated photographs"
+            write_photographs(Path(root))
+        ours, theirs, faces = time_epochs(root, args.faces, args.rounds)
+        rows = [("what", "ours", "the reports' way", "ratio", "rounds"),
+                row(f"keypoint: epoch of {2 * faces} images", "s", ours, theirs),
+                row("keypoint: start to first step", "s", time_start([*KEYPOINT, "--data-dir", root, *threads], args.rounds))]
+        with contextlib.suppress(data.DataError):
+            data.load("cifar10", args.data_dir)  # writes the cache where there is none yet
+            cifar = ["--data-dir", args.data_dir]
+            rows.append(row("lenet5: start to first step", "s", time_start([*LENET, *cifar, *threads], args.rounds)))
+        made = " (generated)" if cifar == ["--synthetic"] else ""
+        rows.append(row(f"lenet5: step of batch 4{made}", "ms", time_steps([*LENET, *cifar], args.rounds)))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for cells in (rows[0], ["-" * width for width in widths], *rows[1:]):
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
+    print(f"Medians (lowest-highest); ratio: ours / the reports' way, by turns. Faces: {kind}, every one upright and once turned.\n"
+          "Ours keeps decoded crops in a cache, written once and not counted here; the reports' way opens each photograph anew.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,509 @@
+"""What is declared in experiments/*.mk beside what was measured: lists, status, tables, verdicts on claims, the pages of results/.
+
+    python experiments/report.py exp bn-dropout        # what `make exp-bn-dropout` ends with: figures, table, status line
+    python experiments/report.py report                # what `make report` does: merge runs/ into results/, never training
+
+A record is a run's result.json with the columns of its log.jsonl under "curves". Declarations are asked of make, so the .mk files
+stay the only place that has them.
+"""
+import argparse
+import collections
+import fcntl
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+RECORDS = ROOT / "results" / "records.jsonl"
+DONE = ("done", "diverged")
+BEGIN, END = "<!-- measured: written by make report -->", "<!-- end of measured -->"
+
+
+# -------------------------------------------------------------------------------------------------------------- declared
+
+
+def declarations():
+    """{"exp": {name: [run, ...]}, "run": {run: flags}, "want": ..., "plots": ..., "claim": ..., "about": {name: sentence}} in file order."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "FLAGS", "SYNTHETIC")}
+    printed = subprocess.run(["make", "-s", "declared"], cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+    values = dict(line.split("=", 1) for line in printed.splitlines())
+    declared = {kind: {} for kind in ("exp", "run", "want", "plots", "claim", "about")}
+    for file in sorted((ROOT / "experiments").glob("*.mk")):
+        about = ""
+        for line in file.read_text().splitlines():
+            if line.startswith("## "):
+                about = line[3:]
+            elif match := re.match(r"(exp|run|want|plots|claim)\.(\S+)\s*=", line):
+                kind, name = match.groups()
+                value = values[f"{kind}.{name}"]
+                declared[kind][name] = value.split() if kind in ("exp", "plots") else value
+                if kind == "exp":
+                    declared["about"][name] = about
+    return declared
+
+
+def report_of(run):
+    return run.partition("/")[0]
+
+
+def as_dict(flags):
+    """--lr 0.01 --flip to {"lr": "0.01", "flip": ""}; of a flag given twice the last counts, as for train.py."""
+    return {flag: value.strip() for flag, value in re.findall(r"--([\w-]+)[ =]?((?:(?!--)\S+ ?)*)", flags)}
+
+
+def changed(flags, base):
+    """How `flags` differ from the first row's, in words: "norm bn, dropout 0.3"."""
+    ours, theirs = as_dict(flags), as_dict(base)
+    words = [f"{k} {v}".strip() for k, v in ours.items() if theirs.get(k) != v] + [f"no {k}" for k in theirs if k not in ours]
+    return ", ".join(words) or "–"
+
+
+# ---------------------------------------------------------------------------------------------------------------- status
+
+
+def state_of(folder, flags):
+    """("done" | "diverged" | "running" | "interrupted" | "failed" | "missing", a word on it) of a run folder."""
+    lock = folder.parent / f".{folder.name}.lock"
+    if lock.exists():
+        with open(lock) as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return "running", f"after epoch {epochs_done(folder)}"
+    result = read_result(folder)
+    if result and result["flags"] != flags:
+        return "missing", "what is there was made with other flags"
+    if result:
+        return ("diverged", f"in epoch {result['epochs']}") if result["status"] == "diverged" else ("done", "")
+    if (folder / "failed.txt").exists():
+        return "failed", (folder / "failed.txt").read_text().partition("\n")[0]
+    if folder.exists():
+        return "interrupted", f"after epoch {epochs_done(folder)}"
+    return "missing", ""
+
+
+def read_result(folder):
+    try:
+        return json.loads((folder / "result.json").read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        sys.exit(f"report.py: {folder}/result.json is not JSON; move that folder away and make the run again")
+
+
+def epochs_done(folder):
+    log = folder / "log.jsonl"
+    return log.read_text().count("\n") if log.exists() else 0
+
+
+def what_lacks(run, seed, flags, args):
+    """Why a run that is missing cannot be trained as things are, or ""."""
+    import data
+
+    ours = as_dict(flags)
+    if (source := ours.get("init-from")) and not (Path(args.runs) / source / f"seed{seed}" / "result.json").exists():
+        return f"starts from {source}, which is not there"
+    if "synthetic" not in ours:
+        try:
+            data.locate(ours.get("data", "cifar10"), args.data_dir)
+        except data.DataError as e:
+            return str(e)
+    return ""
+
+
+def status(declared, runs, args, lines=True):
+    """Prints where every run stands and a closing line; gives 0 if all are done or diverged, else 2."""
+    count, lacks = collections.Counter(), collections.defaultdict(list)
+    for run in runs:
+        for seed in args.seeds:
+            flags = f"{declared['run'][run]} {args.flags}".strip()
+            state, word = state_of(Path(args.runs, run, f"seed{seed}"), flags)
+            count[state] += 1
+            if state == "missing":
+                lacks[what_lacks(run, seed, flags, args)].append(run)
+            if lines or state not in (*DONE, "missing"):
+                print(f"  {state:12}{run} seed {seed}{'  ' + word if word else ''}")
+    for lack, lacking in lacks.items():
+        if lack:
+            print(f"  {len(lacking)} runs cannot be trained here: {lack}")
+    print("status: " + (", ".join(f"{count[s]} {s}" for s in ("done", "diverged", "running", "interrupted", "failed", "missing") if count[s])
+                        or "nothing declared"))
+    return 0 if sum(count.values()) == sum(count[s] for s in DONE) else 2
+
+
+def show_list(declared):
+    for name, runs in declared["exp"].items():
+        print(f"\nexp-{name}: {declared['about'][name]}")
+        for run in runs:
+            want = declared["want"].get(run, "none")
+            print(f"  {run:36}{'' if want == 'none' else 'reported: ' + shown_wants(want)}")
+
+
+# ---------------------------------------------------------------------------------------------------------------- tables
+
+
+def value(record, metric):
+    """A metric of a record: of its result, or of its log: "tail_loss" (last epoch), "valid_acc@10" (that epoch). None if not there."""
+    name, at, epoch = metric.partition("@")
+    if not at and name in record["metrics"]:
+        return record["metrics"][name]
+    column = record["curves"].get(name) or []
+    index = int(epoch) - 1 if at else -1
+    return column[index] if column and index < len(column) else None
+
+
+def in_words(metric):
+    return metric.replace("_", " ").replace("@", " at epoch ")
+
+
+def shown(metric, number):
+    """A number in the unit that reports print: accuracies in %."""
+    return f"{100 * number:.1f} %" if "_acc" in metric else f"{number:.3g}" if abs(number) >= 1e4 else f"{number:.3f}" if abs(number) < 10 else f"{number:.1f}"
+
+
+def shown_wants(want):
+    """valid_loss=6 test_acc=0.68..0.69 as a reader wants it: valid loss 6, test acc 68–69 %."""
+    words = []
+    for word in want.split():
+        metric, _, numbers = word.partition("=")
+        numbers = [f"{100 * float(n):g}" if "_acc" in metric else n for n in numbers.split("..")]
+        words.append(f"{in_words(metric)} {'–'.join(numbers)}{' %' if '_acc' in metric else ''}")
+    return ", ".join(words)
+
+
+def measured(records, metric):
+    """Mean ± sample deviation over the seeds, "–" where nothing was measured."""
+    numbers = [n for n in (value(r, metric) for r in records) if n is not None]
+    if not numbers:
+        return "–"
+    text = shown(metric, statistics.mean(numbers))
+    return f"{text} ± {shown(metric, statistics.stdev(numbers))}" if len(numbers) > 1 else text
+
+
+def table(declared, name, records):
+    """The rows of a comparison: what changed, reported, measured. Markdown, aligned."""
+    runs = declared["exp"][name]
+    by_run = {run: [r for r in records if r["run"] == run] for run in runs}
+    classes = any(r["metrics"]["train_acc"] is not None for r in records)
+    scored = any(value(r, "test_acc") is not None for r in records)
+    main = "test_acc" if scored else "valid_acc" if classes else "valid_loss"
+    extra = ["train_acc", "valid_acc"] if scored else ["train_acc"] if classes else ["train_loss", "best_valid_loss", "valid_loss_turned"]
+    extra = [m for m in extra if any(value(r, m) is not None for r in records)]
+    head = ["run", "what changed", "reported", "measured", *map(in_words, extra), "seeds"]
+    rows = []
+    for run in runs:
+        mine, want = by_run[run], declared["want"].get(run, "none")
+        metrics = [main] if want == "none" else [w.partition("=")[0] for w in want.split()]
+        diverged = sum(r["status"] == "diverged" for r in mine)
+        rows.append([run.partition("/")[2], changed(declared["run"][run], declared["run"][runs[0]]), "figure only" if want == "none" else shown_wants(want),
+                     ", ".join(f"{in_words(m)} {measured(mine, m)}" for m in metrics) if mine else "–",
+                     *[measured(mine, m) for m in extra], f"{len(mine)}{f', {diverged} diverged' if diverged else ''}"])
+    return markdown(head, rows)
+
+
+def markdown(head, rows):
+    widths = [max(len(str(row[i])) for row in [head, *rows]) for i in range(len(head))]
+    line = lambda cells: "| " + " | ".join(str(c).ljust(w) for c, w in zip(cells, widths)) + " |"  # noqa: E731
+    return "\n".join([line(head), "|" + "|".join("-" * (w + 2) for w in widths) + "|", *map(line, rows)])
+
+
+def made_on(records):
+    """One sentence on where the numbers come from."""
+    def several(values):
+        return ", ".join(sorted(set(values)))
+    return (f"Measured on {several(r['versions']['device'] for r in records)} with torch {several(r['versions']['torch'] for r in records)}; "
+            f"data: {several(r['data']['source'] for r in records)}. ± is the sample deviation over seeds.")
+
+
+# ---------------------------------------------------------------------------------------------------------------- claims
+# One small function a claim: it takes `run`, which gives the record of a run for one seed, and gives whether the claim holds for
+# that seed and the numbers that say so. A claim about runs of which one is missing is not judged.
+
+
+def final(record, metric="valid_loss"):
+    """The metric at the end; infinite for a run that diverged."""
+    number = value(record, metric)
+    return float("inf") if number is None else number
+
+
+def column(record, metric="valid_loss", first=1, last=None):
+    """A metric by epoch, first..last (1-based, inclusive); not finite counts as infinite."""
+    return [float("inf") if v is None else v for v in record["curves"][metric][first - 1:last]]
+
+
+def unsteadiness(record, first, last):
+    """Mean change of the valid loss from one epoch to the next, over epochs first..last."""
+    v = column(record, "valid_loss", first, last)
+    return statistics.mean(abs(b - a) for a, b in zip(v, v[1:]))
+
+
+def first_epoch(record, metric, below):
+    """The first epoch at which the metric is at most `below`; infinite if it never is."""
+    return next((float(i) for i, v in enumerate(column(record, metric), 1) if v <= below), float("inf"))
+
+
+def K1(run):
+    adam, sgd = run("keypoints/adam"), run("keypoints/sgd")
+    at70 = column(adam, "train_loss")[69]
+    return (at70 <= 2 * final(adam, "train_loss") and at70 < final(sgd, "train_loss"),
+            f"train loss: Adam {at70:.1f} at epoch 70, {final(adam, 'train_loss'):.1f} at the end; SGD {final(sgd, 'train_loss'):.1f}")
+
+
+def K2(run):
+    switched, adam = (unsteadiness(run(f"keypoints/{r}"), 201, 250) for r in ("adam-sgd", "adam"))
+    return switched < adam, f"mean change {switched:.3f} against {adam:.3f}"
+
+
+def K3(run):
+    step, adam = final(run("keypoints/adam-step")), final(run("keypoints/adam"))
+    return abs(step - adam) <= 0.2 * adam, f"{step:.2f} against {adam:.2f}"
+
+
+def K4(run):
+    adam, bn, dropout = (final(run(f"keypoints/{r}")) for r in ("adam", "adam-bn", "adam-bn-dropout"))
+    return max(bn, dropout) < adam, f"{bn:.2f} and {dropout:.2f} against {adam:.2f}"
+
+
+def K5(run):
+    bn, dropout = (abs(final(run(f"keypoints/{r}")) - final(run(f"keypoints/{r}"), "train_loss")) for r in ("adam-bn", "adam-bn-dropout"))
+    return dropout < bn, f"gap {dropout:.2f} against {bn:.2f}"
+
+
+def K6(run):
+    switched, adam = run("keypoints/adam-sgd-400"), run("keypoints/adam-400")
+    level = [statistics.mean(column(r, "valid_loss", 351, 400)) for r in (switched, adam)]
+    change = [unsteadiness(r, 351, 400) for r in (switched, adam)]
+    return (level[0] < level[1] and change[0] < change[1],
+            f"mean valid loss {level[0]:.2f} against {level[1]:.2f}, mean change {change[0]:.3f} against {change[1]:.3f}")
+
+
+def K7(run):
+    adam = run("keypoints/adam")
+    epochs = [first_epoch(r, "valid_loss", final(adam)) for r in (run("keypoints/adam-bn"), run("keypoints/adam-bn-dropout"), adam)]
+    return max(epochs[:2]) < epochs[2], f"epochs {epochs[0]:g} and {epochs[1]:g} against {epochs[2]:g}"
+
+
+def K8(run):
+    step, adam = run("keypoints/adam-step"), run("keypoints/adam")
+    goal = 1.5 * max(final(step, "train_loss"), final(adam, "train_loss"))  # a level that both reach
+    epochs = [first_epoch(r, "train_loss", goal) for r in (step, adam)]
+    change = [unsteadiness(r, 101, 250) for r in (step, adam)]
+    return (epochs[0] > epochs[1] and change[0] > change[1], f"train loss below {goal:.1f} from epoch {epochs[0]:g} against {epochs[1]:g}; "
+            f"mean change of the valid loss after epoch 100 {change[0]:.3f} against {change[1]:.3f}")
+
+
+def K9(run):
+    switched, adam = (statistics.mean(column(run(f"keypoints/{r}"), "valid_loss", 201, 250)) for r in ("adam-sgd", "adam"))
+    return switched > adam, f"mean {switched:.2f} against {adam:.2f}"
+
+
+def K10(run):
+    step, adam, bn, dropout = (final(run(f"keypoints/{r}"), "valid_loss_turned") for r in ("adam-step", "adam", "adam-bn", "adam-bn-dropout"))
+    return step > adam > max(bn, dropout), f"step {step:.1f}, Adam {adam:.1f}, BN {bn:.1f}, BN and dropout {dropout:.1f}"
+
+
+def L1(run):
+    accuracies = {r: final(run(f"lenet_vgg/{r}"), "test_acc") for r in ("sigmoid-classic", "sigmoid-wide", "relu-classic", "relu-wide")}
+    holds = all(a <= 0.25 if r.startswith("sigmoid") else a >= 0.55 for r, a in accuracies.items())
+    return holds, ", ".join(f"{r} {100 * a:.1f} %" for r, a in accuracies.items())
+
+
+def L2(run):
+    wide, classic = (final(run(f"lenet_vgg/relu-{r}"), "test_acc") for r in ("wide", "classic"))
+    return wide > classic, f"{100 * wide:.1f} % against {100 * classic:.1f} %"
+
+
+def L11(run):
+    relu, sigmoid, wide = (final(run(f"lenet_vgg/{r}"), "test_acc") for r in ("relu-classic", "sigmoid-classic", "relu-wide"))
+    return relu - sigmoid > wide - relu, f"ReLU adds {100 * (relu - sigmoid):.1f} points, channels {100 * (wide - relu):.1f}"
+
+
+CLAIMS = {f.__name__: f for f in (K1, K2, K3, K4, K5, K6, K7, K8, K9, K10, L1, L2, L11)}
+
+
+def verdict(claim, records):
+    """("holds" | "does not hold" | "undecided (needs more seeds)" | "not run", seeds judged, what was seen), seed by seed.
+
+    Seeds must agree: the runs of one seed share its order of images and initial weights, so each seed is one paired comparison.
+    """
+    found = {(r["run"], r["seed"]): r for r in records}
+    judged = []
+    for seed in sorted({seed for _, seed in found}):
+        try:
+            judged.append(CLAIMS[claim](lambda run: found[run, seed]))
+        except KeyError:
+            continue
+    votes = {holds for holds, _ in judged}
+    word = "not run" if not votes else "undecided (needs more seeds)" if len(votes) > 1 else "holds" if votes == {True} else "does not hold"
+    return word, len(judged), "; ".join(seen for _, seen in judged)
+
+
+def claims_table(declared, claims, records):
+    rows = []
+    for claim in claims:
+        word, seeds, seen = verdict(claim, records)
+        rows.append([claim, declared["claim"][claim], word, seeds or "–", seen or "–"])
+    return markdown(["claim", "what it says", "verdict", "seeds", "seen, seed by seed"], rows)
+
+
+# ----------------------------------------------------------------------------------------------------------------- pages
+
+
+def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, seed=0, photo=True):
+    """The figures of a comparison, as its plots.NAME says; gives their paths."""
+    import plots
+
+    paths = []
+    for word in declared["plots"].get(name, []):
+        kind, _, last = word.partition(":")
+        path = Path(out) / f"{prefix}{kind}.png"
+        if kind == "curves":
+            order = {run: i for i, run in enumerate(declared["exp"][name])}
+            plots.curves(sorted((r for r in records if r["run"] in order), key=lambda r: order[r["run"]]), path, int(last or 0))
+        elif kind == "faces":
+            there = [run for run in declared["exp"][name] if (Path(runs_dir) / run / f"seed{seed}" / "model.pt").exists()]
+            if not there or not plots.faces(runs_dir, there, seed, path, data_dir, photo=photo):
+                continue
+        else:
+            sys.exit(f"report.py: plots.{name} asks for {kind}; there are curves and faces")
+        paths.append(path)
+    return paths
+
+
+def make_exp(declared, names, args):
+    """Figures and table of each comparison into RUNS/figures/exp-NAME/, the table printed; the status line last."""
+    import data
+    import plots
+
+    for name in names:
+        records = [plots.read_run(Path(args.runs, run, f"seed{seed}")) for run in declared["exp"][name] for seed in args.seeds]
+        records = [r for r in records if r]
+        out = Path(args.runs, "figures", f"exp-{name}")
+        print(f"\nexp-{name}: {declared['about'][name]}")
+        if not records:
+            print("nothing trained yet")
+            continue
+        out.mkdir(parents=True, exist_ok=True)
+        finished = [r for r in records if r["status"] != "unfinished"]
+        text = table(declared, name, finished) + "\n\n"
+        if any(r["data"]["synthetic"] for r in finished):
+            text += "Made with generated data: nothing here says anything about the reports.\n"
+        else:
+            claims = [c for c in declared["claim"] if verdict(c, finished)[0] != "not run"]
+            text += (claims_table(declared, claims, finished) + "\n\n" if claims else "") + (made_on(finished) + "\n" if finished else "")
+        (out / "table.md").write_text(text)
+        print(text)
+        try:
+            for path in draw(declared, name, records, out, "", args.runs, args.data_dir, args.seeds[0]):
+                print(f"wrote {path}")
+        except data.DataError as e:
+            print(f"report.py: no picture of faces: {e}", file=sys.stderr)
+    return status(declared, dict.fromkeys(run for name in names for run in declared["exp"][name]), args, lines=False)
+
+
+def merge(declared, runs_dir):
+    """Takes finished full-length runs on real data from `runs_dir` into results/records.jsonl; no row is ever dropped."""
+    import plots
+
+    rows = {(r["run"], r["seed"]): r for r in read_records()}
+    for file in sorted(Path(runs_dir).glob("*/*/seed*/result.json")):
+        if not re.fullmatch(r"seed\d+", file.parent.name):  # seed0.1 was put aside
+            continue
+        record = plots.read_run(file.parent)
+        flags = declared["run"].get(record["run"])
+        why_not = ("not declared" if flags is None else "made with other flags" if record["flags"] != flags else
+                   "generated data" if record["data"]["synthetic"] else "cut short" if record["max_steps"] else None)
+        if why_not:
+            print(f"left out: {file.parent} ({why_not})")
+            continue
+        curves = {k: v for k, v in record["curves"].items() if k not in ("epoch", "seconds") and any(x is not None for x in v)}
+        record["curves"] = {k: [x if x is None else float(f"{x:.5g}") for x in v] for k, v in curves.items()}
+        rows[record["run"], record["seed"]] = record
+    text = "".join(json.dumps(rows[key], allow_nan=False) + "\n" for key in sorted(rows))
+    RECORDS.parent.mkdir(exist_ok=True)
+    part = RECORDS.with_suffix(".tmp")
+    part.write_text(text)
+    os.replace(part, RECORDS)
+
+
+def read_records():
+    return [json.loads(line) for line in RECORDS.read_text().splitlines()] if RECORDS.exists() else []
+
+
+def make_report(declared, args):
+    """results/REPORT.md and results/figures/ from results/records.jsonl, and the summary in README.md."""
+    merge(declared, args.runs)
+    records = [r for r in read_records() if declared["run"].get(r["run"]) == r["flags"]]
+    summaries = []
+    for report in dict.fromkeys(report_of(run) for run in declared["run"]):
+        mine = [r for r in records if report_of(r["run"]) == report]
+        mk = (ROOT / "experiments" / f"{report}.mk").read_text()
+        title = mk.splitlines()[0].lstrip("# ").rstrip(".")
+        claims = re.findall(r"^claim\.(\S+)", mk, re.M)
+        page = [f"# {title}", "", "Made by `make report` from `results/records.jsonl`. " + (made_on(mine) if mine else "Nothing measured yet."), ""]
+        for name in (n for n, runs in declared["exp"].items() if report_of(runs[0]) == report):
+            ours = [r for r in mine if r["run"] in declared["exp"][name]]
+            page += [f"## exp-{name}", "", declared["about"][name], ""]
+            page += [table(declared, name, ours), ""] if ours else ["Not measured yet.", ""]
+            if ours:
+                figures = RECORDS.parent / "figures"
+                seeds = [r["seed"] for r in ours if r["run"] == declared["exp"][name][-1]]
+                draw(declared, name, ours, figures, f"exp-{name}-", args.runs, args.data_dir, min(seeds, default=0), photo=False)
+                page += [f"![{p.stem}](figures/{p.name})\n" for p in sorted(figures.glob(f"exp-{name}-*.png")) if
+                         p.stem.removeprefix(f"exp-{name}-") in ("curves", "faces")]
+        page += ["## Claims", "", claims_table(declared, claims, mine), ""]
+        (RECORDS.parent / f"{report}.md").write_text("\n".join(page))
+        summaries.append(summary(declared, report, title, claims, mine))
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    before, _, rest = text.partition(BEGIN)
+    readme.write_text(before + BEGIN + "\n\n" + "\n".join(summaries) + "\n" + END + rest.partition(END)[2])
+    print(f"wrote {RECORDS.parent}/ and the summary in README.md: {len(records)} records of {len({r['run'] for r in records})} runs")
+    return 0
+
+
+def summary(declared, report, title, claims, records):
+    """A report's part of the README: printed numbers beside measured ones, and the count of verdicts."""
+    rows = []
+    for run, want in declared["want"].items():
+        mine = [r for r in records if r["run"] == run]
+        if report_of(run) == report and want != "none" and mine:
+            metrics = [w.partition("=")[0] for w in want.split()]
+            rows.append([f"`{run}`", shown_wants(want), ", ".join(f"{in_words(m)} {measured(mine, m)}" for m in metrics), len(mine)])
+    verdicts = collections.defaultdict(list)
+    for claim in claims:
+        verdicts[verdict(claim, records)[0]].append(claim)
+    said = "; ".join(f"{word}: {', '.join(names)}" for word, names in sorted(verdicts.items()))
+    return "\n".join([f"### {title}", "", *([markdown(["run", "reported", "measured", "seeds"], rows), ""] if rows else []),
+                      f"Claims: {said}. Tables, figures and what each claim says: [results/{report}.md](results/{report}.md).",
+                      *(["", made_on(records)] if records else []), ""])
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
+    parser.add_argument("command", choices=("list", "status", "exp", "report"))
+    parser.add_argument("names", nargs="*", help="comparisons (exp) or runs (status); default: all")
+    parser.add_argument("--runs", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--data-dir", default="data", help="folder of the data sets (default: data)")
+    parser.add_argument("--seeds", default="0", help='seeds, as in "0 1 2" (default: 0)')
+    parser.add_argument("--flags", default="", help="flags that were appended to every run's own")
+    args = parser.parse_args(argv)
+    args.seeds = [int(seed) for seed in args.seeds.split()]
+    declared = declarations()
+    known = declared["run"] if args.command == "status" else declared["exp"]
+    if unknown := [name for name in args.names if name not in known]:
+        parser.error(f"{', '.join(unknown)} is not declared; there are {', '.join(known)}")
+    if args.command == "list":
+        return show_list(declared)
+    if args.command == "status":
+        return status(declared, args.names or declared["run"], args) and 0
+    return make_exp(declared, args.names or declared["exp"], args) if args.command == "exp" else make_report(declared, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

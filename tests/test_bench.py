@@ -1,0 +1,60 @@
+"""experiments/bench.py, on generated photographs: both ways must see the same faces, or their times mean nothing."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "experiments")]
+
+import bench  # noqa: E402
+import data  # noqa: E402
+
+SOME = torch.tensor([0, 1, 7, 160, 319])  # of both label.txt files
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    bench.write_photographs(folder)
+    return folder
+
+
+def as_reports(root, second=0):
+    """SOME as the reports' way reads them; second=1: their turned copies."""
+    photographs = bench.Photographs(root / "faces21", SOME.tolist())
+    x, y = zip(*(photographs[i + second * len(SOME)] for i in range(len(SOME))))
+    return torch.stack(x), torch.stack(y)
+
+
+def test_generated_photographs_hold_the_drawn_faces(root):
+    read, drawn = data.load("faces21", root), data.load("faces21", synthetic=True)
+    order = torch.cat([torch.arange(0, 320, 2), torch.arange(1, 320, 2)])  # they are dealt out to I and II by turns
+    assert torch.allclose(read.targets, drawn.targets[order], atol=1e-2)
+    assert (read.images.float() - drawn.images[order].float()).abs().mean() < 8  # of 255: resized twice, and a JPEG
+
+
+def test_upright_faces_are_the_same_both_ways(root):
+    x, y = data.load("faces21", root).batch(SOME)
+    their_x, their_y = as_reports(root)
+    assert torch.allclose(x, their_x, atol=1e-4) and torch.allclose(y, their_y, atol=1e-4)
+
+
+@pytest.mark.parametrize("degrees", [-14.0, 9.0])
+def test_turned_faces_agree(root, monkeypatch, degrees):
+    monkeypatch.setattr(bench.random, "uniform", lambda low, high: degrees)
+    x, y = data.load("faces21", root).batch(SOME, {"degrees": torch.full((len(SOME),), degrees)})
+    their_x, their_y = as_reports(root, second=1)
+    assert torch.allclose(y, their_y, atol=1e-3)
+    for a, b in zip(x[:, 0, 28:84, 28:84], their_x[:, 0, 28:84, 28:84]):  # the centre: their corners are black, ours the mean
+        assert torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1] > 0.99
+
+
+def test_the_script_runs_without_any_data(tmp_path):
+    words = [sys.executable, ROOT / "experiments" / "bench.py", "--data-dir", tmp_path, "--faces", "32", "--rounds", "1", "--threads", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "generated photographs" in done.stdout and "epoch of 64 images" in done.stdout
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,30 @@
+"""losses.py against values worked out by hand, in float64."""
+import math
+
+import torch
+
+import losses
+
+
+def test_mse_is_the_mean_over_images_and_coordinates():
+    landmarks = torch.zeros(2, 42, dtype=torch.float64)
+    predicted = landmarks.clone()
+    predicted[0, 0], predicted[1, 41] = 3.0, 4.0
+    assert losses.mse(predicted, landmarks).item() == (9 + 16) / 84
+
+
+def test_cross_entropy_of_equal_logits_is_the_log_of_the_number_of_classes():
+    logits = torch.zeros(3, 10, dtype=torch.float64)
+    assert math.isclose(losses.cross_entropy(logits, torch.tensor([0, 5, 9])).item(), math.log(10))
+    logits[0, 0] = 2.0  # exp(2) against nine times exp(0)
+    expected = (math.log(math.exp(2) + 9) - 2 + 2 * math.log(10)) / 3
+    assert math.isclose(losses.cross_entropy(logits, torch.tensor([0, 5, 9])).item(), expected)
+
+
+def test_l2_penalty_sums_the_squares_of_all_parameters_and_its_gradient_is_twice_each():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)).double()
+    penalty = losses.l2_penalty(model)
+    assert math.isclose(penalty.item(), sum(w ** 2 for p in model.parameters() for w in p.flatten().tolist()))
+    penalty.backward()
+    for p in model.parameters():
+        assert torch.allclose(p.grad, 2 * p)
