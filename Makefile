@@ -64,7 +64,7 @@ JOBS      = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 SHARE     = $(if $(JOBS),--threads $(shell echo $$(( $$(nproc) / $(JOBS) > 1 ? $$(nproc) / $(JOBS) : 1 ))))
 REMAINING = $(shell echo $$(( $(STOP_AT) > $$(date +%s) ? $(STOP_AT) - $$(date +%s) : 0 )))
 # Runs take the GPUs in turn, in the order in which they start.
-next_gpu  = $(eval STARTED += x)CUDA_VISIBLE_DEVICES=$(shell echo $$(( $(words $(STARTED)) % $(GPUS) )))
+next_gpu  = CUDA_VISIBLE_DEVICES=$(shell echo $$(( $(words $(STARTED)) % $(GPUS) )))$(eval STARTED += x)
 command   = $(PY) train.py $(call flags,$1)$(if $(filter-out runs,$(RUNS)), --runs $(RUNS)) --run $1 --seed $2$(if \
   $(filter-out data,$(DATA)), --data-dir $(DATA))
 run_of    = $(patsubst %/,%,$(dir $1))

@@ -35,6 +35,7 @@ from tqdm import tqdm
 NAMES = ("cifar10", "faces21", "caltech35")
 SPLITS = {"cifar10": ("random", "all"), "faces21": ("photograph", "leak"), "caltech35": ("given",)}
 CIFAR_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+MEAN_STD = {"cifar10": ([0.5] * 3, [0.5] * 3), "caltech35": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}
 VALID_SHARE = 0.2  # reports 1 and 2: 80 % train, 20 % valid (CIFAR-10: 40,000 and 10,000)
 FACE_SIDE = 112
 COURSE_COPY = "it is the course's own copy: put its archive on this box and run `python data.py unpack ARCHIVE`"
@@ -53,7 +54,7 @@ class Dataset:
              edge of the first pixel and 112 the right or bottom edge of the last
     train, valid, test   int64 index vectors; a part that the split does not have is empty
     classes  names of the classes; empty for landmarks
-    mean, std   per channel, of pixels scaled to 0..1; None: every image by its own mean and deviation
+    mean, std   float32, of pixels 0..255: (c, 1, 1) for all images, or (n, 1, 1, 1) where each image has its own
     """
 
     name: str
@@ -65,8 +66,8 @@ class Dataset:
     valid: torch.Tensor
     test: torch.Tensor
     classes: list
-    mean: list
-    std: list
+    mean: torch.Tensor
+    std: torch.Tensor
     fingerprint: str
 
     def to(self, device):
@@ -78,18 +79,17 @@ class Dataset:
         draws = draws or {}
         x, y = self.images[idx], self.targets[idx]
         if "shift" in draws:
-            x = pad_and_crop(x, draws["shift"], draws["pad"])
+            x = shift(x, draws["shift"])
         if "flip" in draws:
             x = torch.where(draws["flip"][:, None, None, None], x.flip(-1), x)
-        x = x.float()
-        if self.mean is None:  # report 1: each crop by its own mean and standard deviation; a blank one stays 0
-            std, mean = torch.std_mean(x, dim=(1, 2, 3), keepdim=True)
-            x = (x - mean) / std.clamp_min(1e-3)
-        else:
-            x = (x / 255 - x.new_tensor(self.mean)[:, None, None]) / x.new_tensor(self.std)[:, None, None]
-        if "degrees" in draws:
-            x, turned = rotate(x, draws["degrees"], y if y.is_floating_point() else None)
-            y = y if turned is None else turned
+        own = self.mean.dim() == 4
+        x = (x.float() - (self.mean[idx] if own else self.mean)).div_(self.std[idx] if own else self.std)
+        if "degrees" in draws:  # only what is turned is sampled anew; the angles lie on the CPU, so that choosing waits for nothing
+            rows = draws["degrees"].nonzero()[:, 0]
+            degrees, rows = draws["degrees"][rows].to(x.device), rows.to(x.device)
+            x[rows], points = rotate(x[rows], degrees, y[rows] if y.is_floating_point() else None)
+            if points is not None:
+                y[rows] = points
         return x, y
 
 
@@ -104,8 +104,7 @@ def draw(visits, generator, flip=False, pad=0, rotate=0.0, upright=None):
     """
     draws = {}
     if pad:
-        draws["shift"] = torch.randint(0, 2 * pad + 1, (visits, 2), generator=generator)
-        draws["pad"] = pad
+        draws["shift"] = torch.randint(-pad, pad + 1, (visits, 2), generator=generator)
     if flip:
         draws["flip"] = torch.rand(visits, generator=generator) < 0.5
     if rotate:
@@ -115,14 +114,14 @@ def draw(visits, generator, flip=False, pad=0, rotate=0.0, upright=None):
     return draws
 
 
-def pad_and_crop(x, shift, pad):
-    """Images (n, c, h, w) padded by `pad` black pixels on every side, then cut to their size at `shift` (n, 2) rows, columns."""
+def shift(x, by):
+    """Images (n, c, h, w) moved up and left by `by` (n, 2) pixels, black coming in: pad by p, crop at random is a shift of -p..p."""
     n, _, h, w = x.shape
-    padded = F.pad(x, (pad, pad, pad, pad))
-    rows = (shift[:, :1] + torch.arange(h, device=x.device))[:, :, None]
-    cols = (shift[:, 1:] + torch.arange(w, device=x.device))[:, None, :]
+    rows = by[:, :1] + torch.arange(h, device=x.device)
+    cols = by[:, 1:] + torch.arange(w, device=x.device)
+    inside = ((rows >= 0) & (rows < h))[:, None, :, None] & ((cols >= 0) & (cols < w))[:, None, None, :]
     image = torch.arange(n, device=x.device)[:, None, None]
-    return padded[image, :, rows, cols].permute(0, 3, 1, 2)
+    return x[image, :, rows.clamp(0, h - 1)[:, :, None], cols.clamp(0, w - 1)[:, None, :]].permute(0, 3, 1, 2) * inside
 
 
 def rotate(x, degrees, landmarks=None):
@@ -138,7 +137,9 @@ def rotate(x, degrees, landmarks=None):
     # out because affine_grid takes six times as long on a CPU.
     xs = (torch.arange(w, device=x.device) + 0.5 - w / 2)[None, None, :]
     ys = (torch.arange(h, device=x.device) + 0.5 - h / 2)[None, :, None]
-    grid = torch.stack([(cos * xs - sin * ys) * (2 / w), (sin * xs + cos * ys) * (2 / h)], dim=-1)
+    grid = torch.empty(n, h, w, 2, device=x.device)
+    torch.sub(cos * xs * (2 / w), sin * ys * (2 / w), out=grid[..., 0])
+    torch.add(sin * xs * (2 / h), cos * ys * (2 / h), out=grid[..., 1])
     turned = F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if landmarks is None:
         return turned, None
@@ -184,9 +185,21 @@ def load(name, root="data", synthetic=False, split=None, split_seed=0):
         shuffled = train[torch.randperm(len(train), generator=generator)]
         n_valid = round(VALID_SHARE * len(train))
         valid, train = shuffled[:n_valid].sort().values, shuffled[n_valid:].sort().values
-    mean, std = {"cifar10": ([0.5] * 3, [0.5] * 3), "faces21": (None, None),
-                 "caltech35": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}[name]
+    mean, std = own_mean_std(images) if name == "faces21" else (255 * torch.tensor(s)[:, None, None] for s in MEAN_STD[name])
     return Dataset(name, raw["source"], synthetic, images, targets, train, valid, test, raw["classes"], mean, std, raw["fingerprint"])
+
+
+def own_mean_std(images):
+    """Report 1 normalises each crop by its own: mean and standard deviation of uint8 images (n, c, h, w), both (n, 1, 1, 1).
+
+    Worked out once: torch.std on a batch would take longer than the rest of making that batch. A blank image has deviation 1.
+    """
+    mean, std = [], []
+    for part in images.split(256):
+        x = part.float()
+        mean.append(x.mean((1, 2, 3), keepdim=True))
+        std.append(torch.linalg.vector_norm(x - mean[-1], dim=(1, 2, 3), keepdim=True) / math.sqrt(x[0].numel() - 1))
+    return torch.cat(mean), torch.where(torch.cat(std) > 0, torch.cat(std), 1.0)
 
 
 def locate(name, root="data"):

@@ -8,6 +8,7 @@ takes, and MODELS is the list of names. Nothing here imports the rest of the pro
 """
 import inspect
 
+import torch
 from torch import nn
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}
@@ -53,6 +54,7 @@ class Keypoint(nn.Module):
         self.ip1 = nn.Sequential(nn.Linear(1280, 128), nn.PReLU())
         self.ip2 = nn.Sequential(nn.Linear(128, 128), nn.PReLU())
         self.ip3 = nn.Linear(128, 42)
+        self.to(memory_format=torch.channels_last)  # only a layout; on a CPU a step takes two thirds of the time
 
     def forward(self, x):
         x = self.pool1(self.conv1_1(x))

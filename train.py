@@ -194,6 +194,8 @@ def parse(argv):
     except (RuntimeError, AssertionError) as e:
         parser.error(f"--device {args.device} cannot be used here ({str(e).splitlines()[0]})")
     args.threads = args.threads or torch.get_num_threads()
+    start = init_file(args)
+    args.init_digest = hashlib.sha256(start.read_bytes()).hexdigest()[:16] if start and start.is_file() else None
     if args.run is None:
         named = {k: v for k, v in given.items() if k not in NOT_IDENTITY | {"model"}}
         words = [k.replace("_", "-") + ("" if v is True else "-" + ",".join(map(str, v)) if isinstance(v, tuple) else f"-{v}") for k, v in named.items()]
@@ -204,7 +206,7 @@ def parse(argv):
 
 
 def identity(args):
-    """What makes a run this run, as JSON would give it back."""
+    """What makes a run this run, as JSON would give it back: its settings and, with --init-from, a digest of the weights."""
     return json.loads(json.dumps({k: v for k, v in vars(args).items() if k not in NOT_IDENTITY}))
 
 
@@ -258,7 +260,7 @@ def plan_epoch(args, dataset, epoch):
     visits = 2 * n if args.rotated_copies else n
     order = torch.randperm(visits, generator=generator)
     draws = data.draw(visits, generator, args.flip, args.pad_crop, args.rotated_copies, upright=order < n)
-    return dataset.train[order.to(device) % n], {k: v.to(device) for k, v in draws.items()}
+    return dataset.train[order.to(device) % n], {k: v if k == "degrees" else v.to(device) for k, v in draws.items()}
 
 
 def predict(args, model, x):
@@ -289,7 +291,7 @@ def evaluate(args, model, dataset, idx, degrees=0.0, batch_size=256):
     model.eval()
     total = torch.zeros(2, dtype=torch.float64, device=idx.device)
     for part in idx.split(batch_size):
-        x, y = dataset.batch(part, {"degrees": torch.full((len(part),), degrees, device=idx.device)} if degrees else {})
+        x, y = dataset.batch(part, {"degrees": torch.full((len(part),), degrees)} if degrees else {})
         output = predict(args, model, x)
         total[0] += loss_fn(output, y) * len(part)
         if model.task == "classes":
@@ -579,7 +581,9 @@ def prepare(args):
 
 
 def init_file(args):
-    """The weights that --init-from names: a .pt file, or the final ones of that run and seed."""
+    """The weights that --init-from names: a .pt file, or the final ones of that run and seed; None without it."""
+    if not args.init_from:
+        return None
     return Path(args.init_from) if args.init_from.endswith(".pt") else Path(args.runs, args.init_from, f"seed{args.seed}", "model.pt")
 
 
@@ -595,7 +599,10 @@ def restore(folder, data_dir=None, device="cpu"):
 def same_run(args, folder):
     """Was this folder made with the same flags? One that an older train.py did not have counts as left at its default."""
     old, parser = read_json(folder / "args.json"), make_parser()
-    return all(old[k] == v if k in old else v in (None, parser.get_default(k)) for k, v in identity(args).items())
+    ours = identity(args)
+    if args.init_from and not init_file(args).exists():  # a folder copied without the run that it started from
+        ours.pop("init_digest")
+    return all(old[k] == v if k in old else v in (None, parser.get_default(k)) for k, v in ours.items())
 
 
 def finished_before(args, folder, flags):
@@ -632,6 +639,7 @@ def train(args, folder, flags, stop_reason):
         return code
     dataset, model = prepare(args)
     args.fingerprint = dataset.fingerprint
+    facts = {"flags": flags, "init_digest": args.init_digest, **where_and_what(torch.device(args.device))}  # of the code that was loaded
     with only_process(folder):
         if (code := finished_before(args, folder, flags)) is not None:  # by another process, just now
             return code
@@ -644,7 +652,7 @@ def train(args, folder, flags, stop_reason):
             with open(folder / "log.jsonl", "w") as f:  # epochs that came after the checkpoint are trained again
                 f.writelines(json.dumps(row) + "\n" for row in state["rows"])
             status = fit(args, model, dataset, state, folder, stop_reason)
-            result = finish(args, model, dataset, state, folder, status, {"flags": flags, **where_and_what(torch.device(args.device))})
+            result = finish(args, model, dataset, state, folder, status, facts)
         except Stopped as e:
             say(folder, str(e))
             return STOPPED

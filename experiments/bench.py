@@ -115,6 +115,7 @@ def time_epochs(root, count, rounds):
     """([our seconds], [the reports' way's], number of training faces), by turns."""
     args = train.parse([*KEYPOINT, "--data-dir", root])
     (dataset, model), (_, their_model) = train.prepare(args), train.prepare(args)
+    their_model = their_model.to(memory_format=torch.contiguous_format)  # the layout that a net has unless one asks for another
     optimizer, their_optimizer = train.make_optimizer(args, model), train.make_optimizer(args, their_model)
     dataset.train = dataset.train[:count]
     photographs = Photographs(data.locate("faces21", root)[0], dataset.train.tolist())

@@ -367,7 +367,7 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
             plots.curves(sorted((r for r in records if r["run"] in order), key=lambda r: order[r["run"]]), path, int(last or 0))
         elif kind == "faces":
             there = [run for run in declared["exp"][name] if (Path(runs_dir) / run / f"seed{seed}" / "model.pt").exists()]
-            if not there or not plots.faces(runs_dir, there, seed, path, data_dir, photo=photo):
+            if not there or not picture_of_faces(runs_dir, there, seed, path, data_dir, photo):
                 continue
         else:
             sys.exit(f"report.py: plots.{name} asks for {kind}; there are curves and faces")
@@ -375,9 +375,19 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
     return paths
 
 
+def picture_of_faces(runs_dir, runs, seed, path, data_dir, photo):
+    import data
+    import plots
+
+    try:
+        return plots.faces(runs_dir, runs, seed, path, data_dir, photo=photo)
+    except data.DataError as e:  # a folder of runs that came without its data
+        print(f"report.py: no picture of faces: {e}", file=sys.stderr)
+        return False
+
+
 def make_exp(declared, names, args):
     """Figures and table of each comparison into RUNS/figures/exp-NAME/, the table printed; the status line last."""
-    import data
     import plots
 
     for name in names:
@@ -398,11 +408,8 @@ def make_exp(declared, names, args):
             text += (claims_table(declared, claims, finished) + "\n\n" if claims else "") + (made_on(finished) + "\n" if finished else "")
         (out / "table.md").write_text(text)
         print(text)
-        try:
-            for path in draw(declared, name, records, out, "", args.runs, args.data_dir, args.seeds[0]):
-                print(f"wrote {path}")
-        except data.DataError as e:
-            print(f"report.py: no picture of faces: {e}", file=sys.stderr)
+        for path in draw(declared, name, records, out, "", args.runs, args.data_dir, args.seeds[0]):
+            print(f"wrote {path}")
     return status(declared, dict.fromkeys(run for name in names for run in declared["exp"][name]), args, lines=False)
 
 

@@ -477,21 +477,22 @@ def test_rotate_by_nothing_and_by_different_angles():
     assert torch.allclose(data.rotate(x[1:2], torch.tensor([5.0]))[0], data.rotate(x, torch.full((3,), 5.0))[0][1:2], atol=1e-6)
 
 
-def test_pad_and_crop_is_numpys():
+def test_shift_is_numpys_pad_and_crop():
     x, pad = torch.from_numpy(pixels(81, 0)).permute(0, 3, 1, 2)[:, :, :, :30], 4
-    shift = torch.cartesian_prod(torch.arange(9), torch.arange(9))  # every shift there is
-    cut = data.pad_and_crop(x, shift, pad)
+    by = torch.cartesian_prod(torch.arange(-4, 5), torch.arange(-4, 5))  # every shift there is
+    cut = data.shift(x, by)
     assert cut.shape == x.shape and cut.dtype == x.dtype
-    for image, (row, column), out in zip(x.numpy(), shift.tolist(), cut.numpy()):
+    for image, (row, column), out in zip(x.numpy(), by.tolist(), cut.numpy()):
         padded = np.pad(image, ((0, 0), (pad, pad), (pad, pad)))
-        assert np.array_equal(out, padded[:, row:row + 32, column:column + 30])
-    assert torch.equal(data.pad_and_crop(x[:1], torch.tensor([[pad, pad]]), pad), x[:1])  # a batch of one, not shifted
+        assert np.array_equal(out, padded[:, pad + row:pad + row + 32, pad + column:pad + column + 30])
+    assert torch.equal(data.shift(x[:1], torch.tensor([[0, 0]])), x[:1])  # a batch of one, not shifted
 
 
 def tiny(images, mean=None, targets=None):
     none = torch.tensor([], dtype=torch.int64)
     targets = torch.zeros(len(images), 42) if targets is None else targets
-    return data.Dataset("faces21", "", True, images, targets, none, none, none, [], mean, mean, "")
+    mean, std = (255 * torch.tensor(mean)[:, None, None],) * 2 if mean else data.own_mean_std(images)
+    return data.Dataset("faces21", "", True, images, targets, none, none, none, [], mean, std, "")
 
 
 def test_batch_normalises():
@@ -524,10 +525,10 @@ def test_draw():
     upright = torch.arange(1000) < 500
     flags = dict(flip=True, pad=4, rotate=15, upright=upright)
     a, b, c = drawn(1, **flags), drawn(1, **flags), drawn(2, **flags)
-    assert all(torch.equal(a[k], b[k]) and not torch.equal(a[k], c[k]) for k in ("shift", "flip", "degrees")) and a["pad"] == 4
+    assert all(torch.equal(a[k], b[k]) and not torch.equal(a[k], c[k]) for k in ("shift", "flip", "degrees"))
     assert (a["degrees"][upright] == 0).all() and len(a["degrees"][~upright].unique()) > 490  # one draw per image
     assert a["degrees"].min() < -14 and a["degrees"].max() > 14 and a["degrees"].abs().max() <= 15
-    assert a["shift"].min() == 0 and a["shift"].max() == 8 and 400 < a["flip"].sum() < 600
+    assert a["shift"].min() == -4 and a["shift"].max() == 4 and 400 < a["flip"].sum() < 600
     assert drawn(1) == {}
 
 

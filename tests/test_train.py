@@ -465,6 +465,15 @@ def test_evaluate_needs_no_particular_batch_size_and_leaves_the_mode_alone():
     assert train.evaluate(args, model, dataset, dataset.valid, 30.0)[0] != whole
 
 
+def test_flip_and_crop_train_and_resume(tmp_path, monkeypatch):
+    flags = f"{OBJECTS} --flip --pad-crop 4 --epochs 2"
+    assert go(tmp_path, flags, runs="whole")[0] == 0
+    asked = iter(range(10**6))
+    monkeypatch.setattr(train, "watch", lambda started, stop_after: lambda: "the test" if next(asked) == 20 else None)
+    assert [go(tmp_path, flags)[0] for _ in range(2)] == [75, 0]
+    assert substance(tmp_path / "runs/a/b/seed0") == substance(tmp_path / "whole/a/b/seed0")
+
+
 def test_bf16_trains(tmp_path):
     code, folder = go(tmp_path, f"{OBJECTS} --bf16 --epochs 3 --lr 0.02")
     assert code == 0 and rows(folder)[-1]["train_loss"] < rows(folder)[0]["train_loss"]

@@ -1,0 +1,412 @@
+"""What the .mk files declare, and the promises of the Makefile, walked with runs of two steps in a project of their own."""
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import train
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "experiments"))
+import report  # noqa: E402
+
+TINY = """
+# Tiny: for the tests.
+TINY = --act relu --synthetic --batch-size 100 --max-steps 2
+
+## Two rates.
+exp.tiny       = tiny/a tiny/b
+plots.tiny     = curves
+run.tiny/a     = $(TINY)
+want.tiny/a    = test_acc=0.5
+run.tiny/b     = $(TINY) --lr 0.01 --momentum 0.8
+want.tiny/b    = none
+
+## A run that starts from another.
+exp.chain      = tiny/c tiny/a
+plots.chain    = curves
+run.tiny/c     = $(TINY) --init-from=tiny/a
+want.tiny/c    = none
+
+## What can go wrong: divergence, and data that are not there.
+exp.wrong      = tiny/lacks tiny/diverges tiny/a
+plots.wrong    = curves
+run.tiny/lacks = --act relu --max-steps 2
+want.tiny/lacks    = none
+run.tiny/diverges  = $(TINY) --lr 1e18
+want.tiny/diverges = none
+
+## One that takes long.
+exp.long       = tiny/long
+plots.long     = curves
+run.tiny/long  = --synthetic --batch-size 100 --epochs 100000
+want.tiny/long = none
+"""
+
+
+def copy_project(folder):
+    (folder / "experiments").mkdir(parents=True)
+    for file in [ROOT / "Makefile", ROOT / "requirements.txt", *ROOT.glob("*.py")]:
+        shutil.copy(file, folder)
+    shutil.copy(ROOT / "experiments/report.py", folder / "experiments")
+    (folder / "experiments/tiny.mk").write_text(TINY)
+    return folder
+
+
+def clean_environment():
+    """make's own variables must not leak from the make that runs the tests into those that the tests run."""
+    return {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "STOP_AT", "PYTHON", "FLAGS", "SEEDS", "RUNS", "DATA")}
+
+
+def make(folder, *words, expect=0, start=False, prefix=()):
+    command = [*prefix, "make", f"PYTHON={sys.executable}", *words]
+    how = dict(cwd=folder, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    if start:
+        return subprocess.Popen(command, **how)
+    done = subprocess.run(command, **how)
+    assert done.returncode == expect, done.stdout
+    return done.stdout
+
+
+def would_train(folder, *words):
+    """The runs that `make -n` says it would train, in order."""
+    return re.findall(r"^.*train\.py .*--run (\S+) --seed (\d+)", make(folder, "-n", *words), re.M)
+
+
+def tree(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A project in which exp-tiny was made once, and what make printed."""
+    folder = copy_project(tmp_path_factory.mktemp("first") / "project")
+    return folder, make(folder, "exp-tiny")
+
+
+@pytest.fixture
+def trained(first, tmp_path):
+    """A copy of that project on "another box": no file has the time that it had."""
+    folder = shutil.copytree(first[0], tmp_path / "project")
+    for path in folder.rglob("*"):
+        moment = random.uniform(0, time.time() + 10**6)
+        os.utime(path, (moment, moment))
+    return folder
+
+
+def edit(folder, old, new, file="experiments/tiny.mk"):
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+
+
+# ----------------------------------------------------------------------------------------------------------------- the Makefile
+
+
+def test_a_comparison_is_trained_drawn_and_printed(first):
+    folder, printed = first
+    out = folder / "runs/figures/exp-tiny"
+    assert {p.name for p in out.iterdir()} == {"curves.png", "table.md"}
+    assert printed.count("begins") == 2 and "| a " in printed and "test acc 50 %" in printed and "lr 0.01, momentum 0.8" in printed
+    assert printed.splitlines()[-1] == "status: 2 done" and (out / "table.md").read_text().splitlines()[0] in printed
+
+
+def test_what_is_done_is_not_done_again_wherever_it_was_done(trained):
+    assert would_train(trained, "exp-tiny") == []
+    printed = make(trained, "exp-tiny")
+    assert "train.py" not in printed and "status: 2 done" in printed
+
+
+def test_editing_code_comments_and_spacing_makes_nothing_stale(trained):
+    edit(trained, "TINY = --act relu", "# a comment\nTINY   =    --act   relu")
+    edit(trained, "run.tiny/b     =", "run.tiny/b =\t")
+    edit(trained, "import os\n", "import os  # edited\n", "train.py")
+    assert would_train(trained, "exp-tiny") == []
+
+
+def test_changed_flags_make_just_that_run_stale_and_the_old_one_is_kept(trained):
+    old = (trained / "runs/tiny/b/seed0/model.pt").read_bytes()
+    edit(trained, "--lr 0.01", "--lr 0.02")
+    before = tree(trained)
+    assert would_train(trained, "exp-tiny") == [("tiny/b", "0")]
+    assert tree(trained) == before  # make -n touches nothing
+    make(trained, "exp-tiny")
+    assert (trained / "runs/tiny/b/seed0.1/model.pt").read_bytes() == old != (trained / "runs/tiny/b/seed0/model.pt").read_bytes()
+    assert would_train(trained, "exp-tiny") == []
+
+
+def test_the_same_flags_in_another_order_are_the_same_run(trained):
+    old = tree(trained / "runs/tiny/b/seed0")
+    edit(trained, "--lr 0.01 --momentum 0.8", "--momentum 0.8 --lr 0.01")
+    assert "finished before" in make(trained, "exp-tiny")
+    new = tree(trained / "runs/tiny/b/seed0")
+    assert {k: v for k, v in new.items() if k.name != "result.json"} == {k: v for k, v in old.items() if k.name != "result.json"}
+    assert would_train(trained, "exp-tiny") == []
+
+
+def test_seeds_flags_and_generated_data_have_places_of_their_own(trained):
+    assert would_train(trained, "exp-tiny", "SEEDS=0 1") == [("tiny/a", "1"), ("tiny/b", "1")]
+    assert len(would_train(trained, "exp-tiny", "FLAGS=--lr 0.5")) == 2
+    assert "--lr 0.5 --runs runs-flags --run tiny/a" in make(trained, "-n", "exp-tiny", "FLAGS=--lr 0.5")
+    assert "--synthetic --runs runs-synthetic --run tiny/a" in make(trained, "-n", "exp-tiny", "SYNTHETIC=1")
+    assert "--data-dir elsewhere" in make(trained, "-n", "exp-tiny", "RUNS=other", "DATA=elsewhere")
+
+
+def test_a_run_waits_for_the_one_that_it_starts_from_and_follows_it(trained, tmp_path):
+    fresh = copy_project(tmp_path / "fresh")
+    assert would_train(fresh, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
+    make(trained, "-j4", "exp-chain")
+    assert would_train(trained, "exp-chain") == []
+    edit(trained, "--max-steps 2\n", "--max-steps 3\n")
+    assert would_train(trained, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
+    edit(trained, "--max-steps 3\n", "--max-steps 2\n")
+    edit(trained, "run.tiny/a     = $(TINY)", "run.tiny/a     = $(TINY) --lr 0.5")  # c's own flags are what they were
+    assert would_train(trained, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
+    make(trained, "exp-chain")
+    assert (trained / "runs/tiny/c/seed0.1").exists() and would_train(trained, "exp-chain") == []
+
+
+def test_divergence_and_missing_data_do_not_stop_the_rest(trained):
+    printed = make(trained, "exp-wrong", expect=2)
+    assert "looked for" in printed and "python data.py fetch cifar10" in printed
+    assert "1 diverged" in printed and "status: 1 done, 1 diverged, 1 missing" in printed and "Traceback" not in printed
+    assert would_train(trained, "exp-wrong") == [("tiny/lacks", "0")]  # a diverged run is a result
+    assert not (trained / "runs/tiny/lacks/seed0").exists()
+
+
+def test_a_failed_run_is_named_and_mended_by_the_next_make(tmp_path):
+    folder = copy_project(tmp_path / "project")
+    printed = make(folder, "exp-tiny", expect=2, prefix=("bash", "-c", 'ulimit -f 100; exec "$@"', "bash"))  # no file above 100 kB
+    assert "status: 2 failed" in printed
+    assert "failed      tiny/a seed 0  OSError" in make(folder, "status")
+    make(folder, "exp-tiny")
+    assert not (folder / "runs/tiny/a/seed0/failed.txt").exists()
+
+
+def test_two_makes_at_once_never_train_the_same_run(tmp_path):
+    folder = copy_project(tmp_path / "project")
+    printed = [process.communicate()[0] for process in [make(folder, "-j2", "exp-tiny", start=True) for _ in range(2)]]
+    assert sum(p.count("begins") for p in printed) == 2, printed
+    assert not list(folder.glob("runs/tiny/*/seed0.1")) and would_train(folder, "exp-tiny") == []
+
+
+def test_a_signal_to_make_reaches_the_run_which_saves_and_goes_on_later(tmp_path):
+    folder = copy_project(tmp_path / "project")
+    process, run = make(folder, "exp-long", start=True), folder / "runs/tiny/long/seed0"
+    while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    assert "running     tiny/long" in make(folder, "status")
+    assert "another process" in make(folder, "exp-long", expect=2)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode != 0
+    deadline = time.time() + 20
+    while "interrupted tiny/long" not in make(folder, "status") and time.time() < deadline:
+        time.sleep(0.1)
+    assert (run / "checkpoint.pt").exists() and "stopped by SIGTERM" in (run / "train.log").read_text()
+    printed = make(folder, "exp-long", "STOP_AFTER=6s", expect=2)
+    assert "goes on after epoch" in printed and "stopped by the deadline" in printed and "1 interrupted" in printed
+    assert (folder / "runs/figures/exp-long/curves.png").exists()
+
+
+def test_a_deadline_that_is_over_starts_nothing(trained):
+    printed = make(trained, "exp-chain", "STOP_AFTER=0s", expect=2)
+    assert "no time left" in printed and "begins" not in printed and "status: 1 done, 1 missing" in printed
+    assert "no time such as" in make(trained, "exp-tiny", "STOP_AFTER=soon", expect=2)
+    left = re.findall(r"--stop-after (\d+)s", make(trained, "-n", "exp-chain", "STOP_AFTER=1h30m"))
+    assert len(left) == 1 and 5390 <= int(left[0]) <= 5400
+
+
+def test_gpus_are_taken_in_turn_and_cores_are_shared(tmp_path):
+    folder = copy_project(tmp_path / "project")
+    assert re.findall(r"CUDA_VISIBLE_DEVICES=(\d)", make(folder, "-n", "exp-wrong", "GPUS=2")) == ["0", "1", "0"]
+    assert "CUDA_VISIBLE_DEVICES" not in make(folder, "-n", "exp-wrong")
+    assert len(re.findall(r"--threads 1\b", make(folder, "-n", f"-j{os.cpu_count()}", "exp-wrong"))) == 3
+    assert "--threads" not in make(folder, "-n", "exp-wrong")
+
+
+def test_show_redo_list_status(trained):
+    assert make(trained, "show", "RUN=tiny/b").strip() == (
+        f"{sys.executable} train.py --act relu --synthetic --batch-size 100 --max-steps 2 --lr 0.01 --momentum 0.8 --run tiny/b --seed 0")
+    for target in ("show", "redo"):
+        assert "make list names the runs" in make(trained, target, "RUN=tiny/x", expect=2)
+    printed = make(trained, "redo", "RUN=tiny/b")
+    assert "begins" in printed and "done        tiny/b seed 0" in printed and (trained / "runs/tiny/b/seed0.1").exists()
+    assert "exp-chain: A run that starts from another." in make(trained, "list")
+    printed = make(trained, "status")
+    assert "missing     tiny/lacks" in printed and "1 runs cannot be trained here: No CIFAR-10" in printed and "status: 2 done, 4 missing" in printed
+
+
+def test_a_comparison_of_an_undeclared_run_is_said_at_once(trained):
+    edit(trained, "exp.tiny       = tiny/a tiny/b", "exp.tiny       = tiny/a tiny/bb")
+    assert "exp.tiny names tiny/bb, which no run.tiny/bb declares" in make(trained, "help", expect=2)
+
+
+def test_help_names_every_target():
+    printed = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, env=clean_environment()).stdout
+    words = {line.split()[0] for line in printed.splitlines() if line.startswith("  ")}
+    expected = {"quickstart", "test", "smoke", "all", "list", "status", "show", "redo", "report", "bench", "clean", "help"}
+    assert expected | {f"exp-{name}" for name in report.declarations()["exp"]} | {"report-keypoints", "report-lenet_vgg"} == words
+
+
+def test_clean_leaves_data_results_and_runs(trained):
+    for name in ("data", "results", "runs-flags", "runs-smoke", "runs-synthetic", "runs-quickstart"):
+        (trained / name).mkdir()
+        (trained / name / "file").write_text("")
+    make(trained, "clean")
+    assert {p.name for p in trained.iterdir() if p.is_dir()} == {"data", "results", "runs", "runs-flags", "experiments"}
+    assert (trained / "runs/tiny/a/seed0/result.json").exists()
+
+
+# ----------------------------------------------------------------------------------------------------------------- declarations
+
+DECLARED = report.declarations()
+
+
+@pytest.mark.parametrize("run", DECLARED["run"])
+def test_every_declared_run_has_flags_that_train_takes_and_what_was_reported(run):
+    args = train.parse(DECLARED["run"][run].split() + ["--run", run])
+    assert args.run == run and train.declared(DECLARED["run"][run].split()) == DECLARED["run"][run]
+    assert any(run in runs for runs in DECLARED["exp"].values())
+    want = DECLARED["want"][run]
+    if want != "none":
+        metrics = {"train_loss", "train_acc", "valid_loss", "valid_acc", "test_loss", "test_acc", "tail_loss"}
+        for word in want.split():
+            metric, numbers = re.fullmatch(r"(\w+)(?:@\d+)?=([\d.]+(?:\.\.[\d.]+)?)", word).groups()
+            assert metric in metrics and all(0 <= float(n) <= 1 for n in numbers.split("..") if "_acc" in metric)
+
+
+def test_declarations_fit_together():
+    assert set(DECLARED["want"]) == set(DECLARED["run"]) and set(DECLARED["plots"]) == set(DECLARED["exp"])
+    assert list(DECLARED["claim"]) == list(report.CLAIMS)  # one sentence there, one function here, in the same order
+    assert {word.partition(":")[0] for words in DECLARED["plots"].values() for word in words} <= {"curves", "faces"}
+    assert all(DECLARED["about"].values())
+    flags = [json.dumps(train.identity(train.parse(f.split()))) for f in DECLARED["run"].values()]
+    assert len(set(flags)) == len(flags)  # no two runs are the same training
+
+
+def test_the_settings_of_report_1_are_the_reports():
+    parse = {run: train.parse(flags.split()) for run, flags in DECLARED["run"].items() if run.startswith("keypoints/")}
+    assert all((a.batch_size, a.model, a.data) == (64, "keypoint", "faces21") for a in parse.values())
+    assert all(a.epochs == (400 if run.endswith("400") else 250) for run, a in parse.items())
+    sgd, adam, switched, step, bn, dropout = (parse[f"keypoints/{r}"] for r in ("sgd", "adam", "adam-sgd", "adam-step", "adam-bn", "adam-bn-dropout"))
+    assert (sgd.optim, sgd.lr) == ("sgd", 1e-5) and (adam.optim, adam.lr, adam.norm, adam.dropout) == ("adam", 0.01, "none", 0)
+    assert (switched.switch_after, switched.switch_optim, switched.switch_lr) == (200, "sgd", 1e-5)
+    assert (step.schedule, step.step_size, step.gamma) == ("step", 100, 0.5) and (bn.norm, dropout.norm, dropout.dropout) == ("bn", "bn", 0.3)
+
+
+# ----------------------------------------------------------------------------------------------------------------------- records
+
+
+def record(run, seed=0, status="finished", valid=(), train_=(), **metrics):
+    """A record whose curves are `valid` and `train_` and whose final numbers are their last."""
+    valid, train_ = list(valid), list(train_)
+    final = {"train_loss": train_[-1] if train_ else None, "valid_loss": valid[-1] if valid else None, "train_acc": None, "test_acc": None}
+    return {"run": run, "seed": seed, "status": status, "metrics": {**final, **metrics}, "curves": {"valid_loss": valid, "train_loss": train_}}
+
+
+def keypoint_records(**change):
+    """Records in which every claim of report 1 holds; `change` replaces the arguments of a run's."""
+    wave = [10 + (1 if e % 2 else -1) for e in range(50)]
+    fall = [100 - e / 2 for e in range(180)]
+    base = {
+        "sgd": dict(valid=[40] * 250, train_=[40] * 250),
+        "adam": dict(valid=fall + [10] * 20 + wave, train_=fall[:60] + [10] * 190, valid_loss_turned=50.0),
+        "adam-sgd": dict(valid=fall + [10] * 20 + [15] * 50, train_=[10] * 250),
+        "adam-step": dict(valid=fall + [14, 6] * 35, train_=fall[:70] + [10] * 180, valid_loss=10, valid_loss_turned=60.0),
+        "adam-bn": dict(valid=[90] * 50 + [6] * 200, train_=[3] * 250, valid_loss_turned=30.0),
+        "adam-bn-dropout": dict(valid=[90] * 50 + [6] * 200, train_=[5] * 250, valid_loss_turned=30.0),
+        "adam-400": dict(valid=[10, 12] * 200, train_=[9] * 400), "adam-sgd-400": dict(valid=[9] * 400, train_=[9] * 400)}
+    return [record(f"keypoints/{run}", **{**how, **change.get(run.replace("-", "_"), {})}) for run, how in base.items()]
+
+
+LENET = {"sigmoid-classic": 0.2, "sigmoid-wide": 0.21, "relu-classic": 0.62, "relu-wide": 0.68}
+
+
+def lenet_records(**change):
+    return [record(f"lenet_vgg/{run}", test_acc=change.get(run.replace("-", "_"), accuracy)) for run, accuracy in LENET.items()]
+
+
+BREAKING = [
+    ("K1", dict(adam=dict(train_=[100] * 100 + [10] * 150))), ("K1", dict(sgd=dict(train_=[5] * 250))), ("K2", dict(adam_sgd=dict(valid=[10] * 200 + [10, 20] * 25))),
+    ("K3", dict(adam_step=dict(valid_loss=14))), ("K4", dict(adam_bn=dict(valid=[20] * 250))), ("K4", dict(adam_bn_dropout=dict(valid=[20] * 250))),
+    ("K5", dict(adam_bn_dropout=dict(train_=[1] * 250))), ("K6", dict(adam_sgd_400=dict(valid=[30] * 400))), ("K6", dict(adam_sgd_400=dict(valid=[5, 9] * 200))),
+    ("K7", dict(adam_bn=dict(valid=[90] * 249 + [6]))), ("K8", dict(adam_step=dict(train_=[10] * 250))), ("K8", dict(adam_step=dict(valid=[10] * 250))),
+    ("K9", dict(adam_sgd=dict(valid=[5] * 250))), ("K10", dict(adam_step=dict(valid_loss_turned=40.0))), ("K10", dict(adam_bn=dict(valid_loss_turned=55.0))),
+    ("L1", dict(sigmoid_wide=0.3)), ("L1", dict(relu_classic=0.5)), ("L2", dict(relu_wide=0.6)), ("L11", dict(relu_classic=0.3)),
+]
+
+
+@pytest.mark.parametrize("claim, breaking", BREAKING)
+def test_every_claim_can_hold_and_can_fail(claim, breaking):
+    records = keypoint_records if claim.startswith("K") else lenet_records
+    assert report.verdict(claim, records())[:2] == ("holds", 1)
+    assert report.verdict(claim, records(**breaking))[:2] == ("does not hold", 1)
+    both = records() + [{**r, "seed": 1} for r in records(**breaking)]
+    assert report.verdict(claim, both)[:2] == ("undecided (needs more seeds)", 2)
+    assert report.verdict(claim, [])[:2] == ("not run", 0)
+
+
+def test_every_claim_is_tested():
+    assert {claim for claim, _ in BREAKING} == set(report.CLAIMS)
+
+
+def test_a_diverged_run_loses_every_comparison_and_is_judged():
+    records = keypoint_records(adam_bn=dict(valid=[90] * 10 + [None], train_=[3] * 10 + [None], status="diverged"))
+    word, seeds, seen = report.verdict("K4", records)
+    assert (word, seeds) == ("does not hold", 1) and "inf" in seen
+
+
+def test_numbers_as_reports_print_them():
+    assert report.shown_wants("valid_loss=6") == "valid loss 6"
+    assert report.shown_wants("tail_loss=0.512..0.547 test_acc=0.68..0.69 valid_acc@10=0.8") == "tail loss 0.512–0.547, test acc 68–69 %, valid acc at epoch 10 80 %"
+    two = [record("a/b", valid=[9.0, 6.0]), record("a/b", seed=1, valid=[9.0, 8.0])]
+    assert report.measured(two, "valid_loss") == "7.000 ± 1.414" and report.measured(two, "valid_loss@1") == "9.000 ± 0.000"
+    assert report.measured(two, "test_acc") == "–" and report.changed("--lr 0.1 --flip --lr 0.2", "--lr 0.1 --clip 1") == "lr 0.2, flip, no clip"
+
+
+def test_merging_keeps_every_row_and_takes_the_newest(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "RECORDS", tmp_path / "results/records.jsonl")
+    declared = {"run": {"tiny/a": "--lr 1", "tiny/b": "--lr 2"}}
+
+    def finished(run, seed, loss, flags="--lr 1", synthetic=False, max_steps=None, name=None):
+        folder = tmp_path / "runs" / run / (name or f"seed{seed}")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(json.dumps({"run": run, "seed": seed, "status": "finished", "flags": flags, "max_steps": max_steps,
+                                                        "data": {"synthetic": synthetic}, "metrics": {"valid_loss": loss}}))
+        (folder / "log.jsonl").write_text(json.dumps({"epoch": 1, "valid_loss": loss / 3, "valid_acc": None, "seconds": 1.0}) + "\n")
+
+    finished("tiny/a", 0, 5.0)
+    finished("tiny/a", 0, 4.0, name="seed0.1")  # put aside
+    finished("tiny/a", 1, 3.0, synthetic=True)
+    finished("tiny/a", 2, 3.0, max_steps=5)
+    finished("tiny/b", 0, 3.0, flags="--lr 3")
+    finished("tiny/c", 0, 3.0)
+    report.merge(declared, tmp_path / "runs")
+    rows = report.read_records()
+    assert [(r["run"], r["seed"], r["metrics"]["valid_loss"]) for r in rows] == [("tiny/a", 0, 5.0)]
+    assert rows[0]["curves"] == {"valid_loss": [1.6667]}  # five digits are enough for a figure; nothing that was never measured
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("generated data", "cut short", "made with other flags", "not declared"))
+    shutil.rmtree(tmp_path / "runs")
+    finished("tiny/b", 0, 7.0, flags="--lr 2")
+    report.merge(declared, tmp_path / "runs")
+    finished("tiny/b", 0, 6.0, flags="--lr 2")
+    report.merge(declared, tmp_path / "runs")
+    assert [(r["run"], r["metrics"]["valid_loss"]) for r in report.read_records()] == [("tiny/a", 5.0), ("tiny/b", 6.0)]
+
+
+def test_committed_records_are_of_full_runs_on_real_data():
+    rows = report.read_records()
+    assert len({(r["run"], r["seed"]) for r in rows}) == len(rows)
+    for r in rows:
+        assert not r["data"]["synthetic"] and r["max_steps"] is None and r["status"] in ("finished", "diverged")
+        assert {"versions", "commit", "params", "seconds"} <= set(r)
