@@ -51,25 +51,33 @@ class Stopped(Exception):
 # ----------------------------------------------------------------------------------------------------------------- flags
 
 
-def number(low=-math.inf, high=math.inf, cast=float, open_low=False, open_high=False):
-    """An argparse type: a finite number in a range."""
+def checked(cast, holds, words):
+    """An argparse type: `cast` of the text, if the value `holds`; `words` say what it must be. nan holds nothing."""
     def parse(text):
         value = cast(text)
-        if not (low < value if open_low else low <= value) or not (value < high if open_high else value <= high) or not math.isfinite(value):
-            bounds = (f"{'above' if open_low else 'at least'} {low:g}" if low > -math.inf else "finite") + (
-                f" and {'below' if open_high else 'at most'} {high:g}" if high < math.inf else "")
-            raise argparse.ArgumentTypeError(f"must be {bounds}, not {text}")
+        if not holds(value):
+            raise argparse.ArgumentTypeError(f"must be {words}, not {text}")
         return value
-    parse.__name__ = "whole number" if cast is int else "number"  # argparse names it where `cast` fails
+    parse.__name__ = {int: "whole number", float: "number"}[cast]  # argparse says "invalid whole number value: '2.5'"
     return parse
 
 
-def numbers(text):
+positive = checked(float, lambda v: 0 < v < math.inf, "above 0 and finite")
+not_negative = checked(float, lambda v: 0 <= v < math.inf, "at least 0 and finite")
+share = checked(float, lambda v: 0 <= v < 1, "at least 0 and below 1")
+degrees = checked(float, lambda v: 0 <= v <= 180, "at least 0 and at most 180")
+factor = checked(float, lambda v: 0 < v <= 1, "above 0 and at most 1")
+pixels = checked(int, lambda v: 0 <= v <= 16, "at least 0 and at most 16")
+count = checked(int, lambda v: v >= 1, "at least 1")
+whole = checked(int, lambda v: 0 <= v < 2**63, "at least 0 and below 2^63")
+
+
+def counts(text):
     """An argparse type: whole numbers above 0 with commas, as in 16,36."""
-    return tuple(number(1, cast=int)(part) for part in text.split(","))
+    return tuple(count(part) for part in text.split(","))
 
 
-numbers.__name__ = "list of whole numbers (such as 16,36)"
+counts.__name__ = "list of whole numbers (such as 16,36)"
 
 
 def duration(text):
@@ -89,46 +97,44 @@ class Parser(argparse.ArgumentParser):
 def make_parser():
     parser = Parser(description=__doc__.partition("\n\n")[0], allow_abbrev=False, epilog="The defaults are report 2a's LeNet-5.",
                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    positive, rate = number(0, open_low=True), number(0, 1, open_high=True)
-    count = number(1, cast=int)
 
     g = parser.add_argument_group("model", "a net takes only the flags that models.py gives it; others are refused")
     g.add_argument("--model", default="lenet5", choices=models.MODELS, help="the net")
     g.add_argument("--act", default="sigmoid", choices=models.ACTIVATIONS, help="activation")
     g.add_argument("--pool", default="avg", choices=models.POOLINGS, help="pooling")
-    g.add_argument("--channels", default=(16, 36), type=numbers, help="channels of the convolutions (report 2a: wide 16,36; classic 6,16)")
-    g.add_argument("--kernels", default=(5, 3), type=numbers, help="kernel sizes (wide 5,3; classic 5,5)")
-    g.add_argument("--fc", default=(128, 96), type=numbers, help="hidden fully connected layers (wide 128,96; classic 120,84; 2-FC 128)")
+    g.add_argument("--channels", default=(16, 36), type=counts, help="channels of the convolutions (report 2a: wide 16,36; classic 6,16)")
+    g.add_argument("--kernels", default=(5, 3), type=counts, help="kernel sizes (wide 5,3; classic 5,5)")
+    g.add_argument("--fc", default=(128, 96), type=counts, help="hidden fully connected layers (wide 128,96; classic 120,84; 2-FC 128)")
     g.add_argument("--norm", default="none", choices=models.NORMS, help="normalisation after convolutions")
-    g.add_argument("--dropout", default=0.0, type=rate, help="share of features zeroed in training")
+    g.add_argument("--dropout", default=0.0, type=share, help="share of features zeroed in training")
 
     g = parser.add_argument_group("data")
     g.add_argument("--data", default="cifar10", choices=data.NAMES, help="data set")
     g.add_argument("--data-dir", default="data", help="folder of the data sets")
     g.add_argument("--synthetic", action="store_true", help="the data set's generated twin: same shape, fewer images, no files")
     g.add_argument("--split", help="cifar10: random (40,000 / 10,000) or all (no valid set); faces21: photograph or leak; default: the first")
-    g.add_argument("--split-seed", default=0, type=number(0, cast=int), help="seed of the split; --seed does not change it")
+    g.add_argument("--split-seed", default=0, type=whole, help="seed of the split; --seed does not change it")
     g.add_argument("--flip", action="store_true", help="mirror each training image with probability 1/2")
-    g.add_argument("--pad-crop", default=0, type=number(0, 16, cast=int), metavar="PX", help="pad by PX black pixels, then crop at random")
-    g.add_argument("--rotated-copies", default=0.0, type=number(0, 180), metavar="DEG",
+    g.add_argument("--pad-crop", default=0, type=pixels, metavar="PX", help="pad by PX black pixels, then crop at random")
+    g.add_argument("--rotated-copies", default=0.0, type=degrees, metavar="DEG",
                    help="visit every training image twice an epoch, the second time turned by an angle drawn from -DEG..DEG (report 1: 15)")
 
     g = parser.add_argument_group("optimizer")
     g.add_argument("--optim", default="sgd", choices=("sgd", "adam"), help="optimizer; adam's betas are 0.9 and 0.999")
     g.add_argument("--lr", default=0.001, type=positive, help="learning rate")
-    g.add_argument("--momentum", default=0.9, type=rate, help="momentum of sgd")
-    g.add_argument("--weight-decay", default=0.0, type=number(0), help="the optimizer's own: adds this times w to the gradient")
-    g.add_argument("--l2", default=0.0, type=number(0), help="report 2's term: this times the sum of all squared parameters, added to the loss")
-    g.add_argument("--clip", default=0.0, type=number(0), help="clip the gradient to this norm; 0: do not")
+    g.add_argument("--momentum", default=0.9, type=share, help="momentum of sgd")
+    g.add_argument("--weight-decay", default=0.0, type=not_negative, help="the optimizer's own: adds this times w to the gradient")
+    g.add_argument("--l2", default=0.0, type=not_negative, help="report 2's term: this times the sum of all squared parameters, added to the loss")
+    g.add_argument("--clip", default=0.0, type=not_negative, help="clip the gradient to this norm; 0: do not")
     g.add_argument("--batch-size", default=4, type=count, help="images a step")
     g.add_argument("--epochs", default=10, type=count, help="epochs")
     g.add_argument("--schedule", default="none", choices=("none", "step", "multistep", "cosine", "plateau"),
                    help="learning rate by epoch: torch's StepLR, MultiStepLR, CosineAnnealingLR (to 0), ReduceLROnPlateau (on valid loss)")
     g.add_argument("--step-size", default=10, type=count, help="step: epochs between two falls")
-    g.add_argument("--milestones", default=None, type=numbers, help="multistep: after which epochs it falls")
-    g.add_argument("--gamma", default=0.1, type=number(0, 1, open_low=True), help="step, multistep, plateau: factor of a fall")
-    g.add_argument("--patience", default=10, type=number(0, cast=int), help="plateau: epochs without a better valid loss")
-    g.add_argument("--switch-after", default=0, type=number(0, cast=int), metavar="EPOCH",
+    g.add_argument("--milestones", default=None, type=counts, help="multistep: after which epochs it falls")
+    g.add_argument("--gamma", default=0.1, type=factor, help="step, multistep, plateau: factor of a fall")
+    g.add_argument("--patience", default=10, type=whole, help="plateau: epochs without a better valid loss")
+    g.add_argument("--switch-after", default=0, type=whole, metavar="EPOCH",
                    help="go on with --switch-optim at --switch-lr after this epoch (report 1: adam, then sgd); 0: do not")
     g.add_argument("--switch-optim", default="sgd", choices=("sgd", "adam"), help="optimizer after the switch; it starts without momentum")
     g.add_argument("--switch-lr", default=1e-5, type=positive, help="learning rate after the switch")
@@ -136,17 +142,17 @@ def make_parser():
     g = parser.add_argument_group("run")
     g.add_argument("--run", help="name, REPORT/RUN; default: adhoc/ and a name made of the model and the flags given")
     g.add_argument("--runs", default="runs", help="folder of the runs")
-    g.add_argument("--seed", default=0, type=number(0, 2**31, cast=int), help="of initial weights, order, augmentation and dropout")
+    g.add_argument("--seed", default=0, type=whole, help="of initial weights, order, augmentation and dropout")
     g.add_argument("--init-from", metavar="RUN", help="start from the final weights of this run of the same seed, or of this .pt file")
     g.add_argument("--test-weights", default="final", choices=("final", "best"), help="weights that score the test set, once: the last, or those best on valid")
-    g.add_argument("--valid-rotation", default=0.0, type=number(0, 180), metavar="DEG",
+    g.add_argument("--valid-rotation", default=0.0, type=degrees, metavar="DEG",
                    help="at the end, also score the valid images turned by DEG both ways (report 1's remark on turned faces); 0: do not")
     g.add_argument("--max-steps", type=count, help="end after so many steps, whatever --epochs says: for trying things out")
     g.add_argument("--bf16", action="store_true", help="bfloat16 autocast and channels-last memory; the reports trained in float32")
     g.add_argument("--deterministic", action="store_true", help="on CUDA: only kernels that give the same bits every time (slower)")
     g.add_argument("--device", help="cpu, cuda, cuda:1; default: cuda where there is one")
     g.add_argument("--threads", type=count, help="CPU threads; default: torch's choice; a resumed run keeps its first number, since sums depend on it")
-    g.add_argument("--save-every", default=30, type=number(0), metavar="S", help="seconds between two checkpoints at least; they come at the end of epochs")
+    g.add_argument("--save-every", default=30, type=not_negative, metavar="S", help="seconds between two checkpoints at least; they come at the end of epochs")
     g.add_argument("--stop-after", type=duration, metavar="TIME", help="save and exit with 75 after this time (90s, 55m, 1h30m)")
     g.add_argument("--restart", action="store_true", help="train anew; an old folder is kept aside as seedK.1")
     return parser
@@ -212,17 +218,14 @@ def identity(args):
 
 def declared(argv):
     """The flags as typed, less those that are not part of the identity: what the Makefile compares."""
-    words, skip = [], False
-    for word in argv:
-        flag = word.partition("=")[0][2:].replace("-", "_") if word.startswith("--") else None
-        if flag in NOT_IDENTITY:
-            skip = "=" not in word and flag != "restart"
-        elif not skip or flag:
-            words.append(word)
-            skip = False
-        else:
-            skip = False
-    return " ".join(words)
+    kept, words = [], iter(argv)
+    for word in words:
+        flag, _, value = word.partition("=")
+        if flag[2:].replace("-", "_") not in NOT_IDENTITY:
+            kept.append(word)
+        elif not value and flag != "--restart":
+            next(words, None)
+    return " ".join(kept)
 
 
 # ------------------------------------------------------------------------------------------------------------------ loop
