@@ -341,7 +341,7 @@ def draw_faces(shown, photo=True, generated=()):
                 ax.plot(*true.T, "o", color="#00C030" if photo else "#009E2A", markersize=3.2, markeredgewidth=0, label="true")
                 ax.plot(*predicted.T, "x", color="#FF2020" if photo else "#D00000", markersize=3.2, markeredgewidth=0.9, label="predicted")
                 mse = float(np.mean((true - predicted) ** 2))
-                error = "not finite" if not math.isfinite(mse) else f"{mse:.3g} px²" if mse < 1000 else f"{mse:,.0f} px²"
+                error = "not finite" if not math.isfinite(mse) else f"{mse:.3g} px²" if mse < 1000 or mse >= 1e5 else f"{mse:,.0f} px²"
                 outside = int(((predicted < 0) | (predicted > 112)).any(1).sum())
                 ax.set_xlabel(error + f", {outside} outside" * (outside > 0), fontsize=8, labelpad=2)
                 ax.set(xlim=(0, 112), ylim=(112, 0), xticks=[], yticks=[], aspect="equal", facecolor="white")

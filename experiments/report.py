@@ -10,6 +10,7 @@ import argparse
 import collections
 import fcntl
 import json
+import math
 import os
 import re
 import statistics
@@ -148,7 +149,11 @@ def show_list(declared):
 
 
 def value(record, metric):
-    """A metric of a record: of its result, or of its log: "tail_loss" (last epoch), "valid_acc@10" (that epoch). None if not there."""
+    """A metric of a record, None if not there: of its result; of its log, "tail_loss" (last epoch) or "valid_acc@10" (that epoch); or
+    "late_valid_loss", the median over the last 10 epochs, which a jump in the very last one does not spoil."""
+    if metric.startswith("late_"):
+        last = [float("inf") if v is None else v for v in record["curves"].get(metric[5:], [])[-10:]]
+        return statistics.median(last) if last and math.isfinite(statistics.median(last)) else None
     name, at, epoch = metric.partition("@")
     if not at and name in record["metrics"]:
         return record["metrics"][name]
@@ -158,12 +163,14 @@ def value(record, metric):
 
 
 def in_words(metric):
+    if metric.startswith("late_"):
+        return f"{in_words(metric[5:])}, median of last 10 epochs"
     return metric.replace("_", " ").replace("@", " at epoch ")
 
 
-def shown(metric, number):
+def shown(metric, x):
     """A number in the unit that reports print: accuracies in %."""
-    return f"{100 * number:.1f} %" if "_acc" in metric else f"{number:.3g}" if abs(number) >= 1e4 else f"{number:.3f}" if abs(number) < 10 else f"{number:.1f}"
+    return f"{100 * x:.1f} %" if "_acc" in metric else number(x)
 
 
 def shown_wants(want):
@@ -192,7 +199,7 @@ def table(declared, name, records):
     classes = any(r["metrics"]["train_acc"] is not None for r in records)
     scored = any(value(r, "test_acc") is not None for r in records)
     main = "test_acc" if scored else "valid_acc" if classes else "valid_loss"
-    extra = ["train_acc", "valid_acc"] if scored else ["train_acc"] if classes else ["train_loss", "best_valid_loss", "valid_loss_turned"]
+    extra = ["train_acc", "valid_acc"] if scored else ["train_acc"] if classes else ["late_valid_loss", "late_train_loss", "best_valid_loss", "valid_loss_turned"]
     extra = [m for m in extra if any(value(r, m) is not None for r in records)]
     head = ["run", "what changed", "reported", "measured", *map(in_words, extra), "seeds"]
     rows = []
@@ -225,21 +232,27 @@ def made_on(records):
 # that seed and the numbers that say so. A claim about runs of which one is missing is not judged.
 
 
-def final(record, metric="valid_loss"):
-    """The metric at the end; infinite for a run that diverged."""
-    number = value(record, metric)
+def number(x):
+    """A loss as a reader wants it: 6.01e+07, 20.4, 5.87."""
+    return f"{x:.3g}" if x >= 1e4 else f"{x:.1f}" if x >= 10 else f"{x:.2f}"
+
+
+def final(record, metric="late_valid_loss"):
+    """The metric at the end, for a loss by epoch the median of its last 10; infinite for a run that diverged."""
+    number = None if record["status"] == "diverged" else value(record, metric)
     return float("inf") if number is None else number
 
 
-def column(record, metric="valid_loss", first=1, last=None):
-    """A metric by epoch, first..last (1-based, inclusive); not finite counts as infinite."""
-    return [float("inf") if v is None else v for v in record["curves"][metric][first - 1:last]]
+def column(record, metric="valid_loss", first=1, last=250):
+    """A metric by epoch, first..last (1-based, inclusive); not finite counts as infinite, and so do epochs after a divergence."""
+    numbers = [float("inf") if v is None else v for v in record["curves"][metric]]
+    return (numbers + [float("inf")] * (last - len(numbers)))[first - 1:last]
 
 
 def unsteadiness(record, first, last):
-    """Mean change of the valid loss from one epoch to the next, over epochs first..last."""
+    """Mean change of the valid loss from one epoch to the next, over epochs first..last; infinite for a run that diverged."""
     v = column(record, "valid_loss", first, last)
-    return statistics.mean(abs(b - a) for a, b in zip(v, v[1:]))
+    return statistics.mean(abs(b - a) for a, b in zip(v, v[1:])) if math.isfinite(max(v)) else float("inf")
 
 
 def first_epoch(record, metric, below):
@@ -249,29 +262,29 @@ def first_epoch(record, metric, below):
 
 def K1(run):
     adam, sgd = run("keypoints/adam"), run("keypoints/sgd")
-    at70 = column(adam, "train_loss")[69]
-    return (at70 <= 2 * final(adam, "train_loss") and at70 < final(sgd, "train_loss"),
-            f"train loss: Adam {at70:.1f} at epoch 70, {final(adam, 'train_loss'):.1f} at the end; SGD {final(sgd, 'train_loss'):.1f}")
+    at70, at_end, of_sgd = column(adam, "train_loss")[69], final(adam, "late_train_loss"), final(sgd, "late_train_loss")
+    return (at_end / 2 <= at70 <= 2 * at_end and at70 < of_sgd,
+            f"train loss: Adam {number(at70)} at epoch 70, {number(at_end)} at the end; SGD {number(of_sgd)}")
 
 
 def K2(run):
     switched, adam = (unsteadiness(run(f"keypoints/{r}"), 201, 250) for r in ("adam-sgd", "adam"))
-    return switched < adam, f"mean change {switched:.3f} against {adam:.3f}"
+    return switched < adam, f"mean change {number(switched)} against {number(adam)}"
 
 
 def K3(run):
     step, adam = final(run("keypoints/adam-step")), final(run("keypoints/adam"))
-    return abs(step - adam) <= 0.2 * adam, f"{step:.2f} against {adam:.2f}"
+    return abs(step - adam) <= 0.2 * adam, f"{number(step)} against {number(adam)}"
 
 
 def K4(run):
     adam, bn, dropout = (final(run(f"keypoints/{r}")) for r in ("adam", "adam-bn", "adam-bn-dropout"))
-    return max(bn, dropout) < adam, f"{bn:.2f} and {dropout:.2f} against {adam:.2f}"
+    return max(bn, dropout) < adam, f"{number(bn)} and {number(dropout)} against {number(adam)}"
 
 
 def K5(run):
-    bn, dropout = (abs(final(run(f"keypoints/{r}")) - final(run(f"keypoints/{r}"), "train_loss")) for r in ("adam-bn", "adam-bn-dropout"))
-    return dropout < bn, f"gap {dropout:.2f} against {bn:.2f}"
+    bn, dropout = (abs(final(run(f"keypoints/{r}")) - final(run(f"keypoints/{r}"), "late_train_loss")) for r in ("adam-bn", "adam-bn-dropout"))
+    return dropout < bn, f"gap {number(dropout)} against {number(bn)}"
 
 
 def K6(run):
@@ -279,7 +292,7 @@ def K6(run):
     level = [statistics.mean(column(r, "valid_loss", 351, 400)) for r in (switched, adam)]
     change = [unsteadiness(r, 351, 400) for r in (switched, adam)]
     return (level[0] < level[1] and change[0] < change[1],
-            f"mean valid loss {level[0]:.2f} against {level[1]:.2f}, mean change {change[0]:.3f} against {change[1]:.3f}")
+            f"mean valid loss {number(level[0])} against {number(level[1])}, mean change {number(change[0])} against {number(change[1])}")
 
 
 def K7(run):
@@ -290,21 +303,21 @@ def K7(run):
 
 def K8(run):
     step, adam = run("keypoints/adam-step"), run("keypoints/adam")
-    goal = 1.5 * max(final(step, "train_loss"), final(adam, "train_loss"))  # a level that both reach
+    goal = 1.5 * max(min(column(step, "train_loss")), min(column(adam, "train_loss")))  # a level that both reach
     epochs = [first_epoch(r, "train_loss", goal) for r in (step, adam)]
     change = [unsteadiness(r, 101, 250) for r in (step, adam)]
-    return (epochs[0] > epochs[1] and change[0] > change[1], f"train loss below {goal:.1f} from epoch {epochs[0]:g} against {epochs[1]:g}; "
-            f"mean change of the valid loss after epoch 100 {change[0]:.3f} against {change[1]:.3f}")
+    return (epochs[0] > epochs[1] and change[0] > change[1], f"train loss below {number(goal)} from epoch {epochs[0]:g} against {epochs[1]:g}; "
+            f"mean change of the valid loss after epoch 100 {number(change[0])} against {number(change[1])}")
 
 
 def K9(run):
     switched, adam = (statistics.mean(column(run(f"keypoints/{r}"), "valid_loss", 201, 250)) for r in ("adam-sgd", "adam"))
-    return switched > adam, f"mean {switched:.2f} against {adam:.2f}"
+    return switched > adam, f"mean {number(switched)} against {number(adam)}"
 
 
 def K10(run):
     step, adam, bn, dropout = (final(run(f"keypoints/{r}"), "valid_loss_turned") for r in ("adam-step", "adam", "adam-bn", "adam-bn-dropout"))
-    return step > adam > max(bn, dropout), f"step {step:.1f}, Adam {adam:.1f}, BN {bn:.1f}, BN and dropout {dropout:.1f}"
+    return step > adam > max(bn, dropout), f"step {number(step)}, Adam {number(adam)}, BN {number(bn)}, BN and dropout {number(dropout)}"
 
 
 def L1(run):
@@ -428,8 +441,8 @@ def merge(declared, runs_dir):
         if why_not:
             print(f"left out: {file.parent} ({why_not})")
             continue
-        curves = {k: v for k, v in record["curves"].items() if k not in ("epoch", "seconds") and any(x is not None for x in v)}
-        record["curves"] = {k: [x if x is None else float(f"{x:.5g}") for x in v] for k, v in curves.items()}
+        curves = {k: v for k, v in record["curves"].items() if k != "seconds" and any(x is not None for x in v)}
+        record["curves"] = {k: [float(f"{x:.5g}") if isinstance(x, float) else x for x in v] for k, v in curves.items()}
         rows[record["run"], record["seed"]] = record
     text = "".join(json.dumps(rows[key], allow_nan=False) + "\n" for key in sorted(rows))
     RECORDS.parent.mkdir(exist_ok=True)
@@ -453,11 +466,11 @@ def make_report(declared, args):
         title = mk.splitlines()[0].lstrip("# ").rstrip(".")
         claims = re.findall(r"^claim\.(\S+)", mk, re.M)
         page = [f"# {title}", "", "Made by `make report` from `results/records.jsonl`. " + (made_on(mine) if mine else "Nothing measured yet."), ""]
-        for name in (n for n, runs in declared["exp"].items() if report_of(runs[0]) == report):
+        for name in [n for n, runs in declared["exp"].items() if report_of(runs[0]) == report]:
             ours = [r for r in mine if r["run"] in declared["exp"][name]]
             page += [f"## exp-{name}", "", declared["about"][name], ""]
-            page += [table(declared, name, ours), ""] if ours else ["Not measured yet.", ""]
-            if ours:
+            page += [table(declared, name, ours) if ours else "Not measured yet.", ""]
+            if len({r["run"] for r in ours}) > 1:  # one run alone is no comparison
                 figures = RECORDS.parent / "figures"
                 seeds = [r["seed"] for r in ours if r["run"] == declared["exp"][name][-1]]
                 draw(declared, name, ours, figures, f"exp-{name}-", args.runs, args.data_dir, min(seeds, default=0), photo=False)

@@ -266,6 +266,24 @@ def test_clean_leaves_data_results_and_runs(trained):
     assert (trained / "runs/tiny/a/seed0/result.json").exists()
 
 
+def test_report_writes_pages_figures_and_the_readme_from_records(trained):
+    for name in "ab":  # as if they were full runs on real data
+        file = trained / f"runs/tiny/{name}/seed0/result.json"
+        result = json.loads(file.read_text())
+        result["data"]["synthetic"], result["max_steps"] = False, None
+        file.write_text(json.dumps(result))
+    (trained / "README.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    make(trained, "report")
+    page, readme = (trained / "results/tiny.md").read_text(), (trained / "README.md").read_text()
+    assert "## exp-tiny" in page and "](figures/exp-tiny-curves.png)" in page and "Not measured yet." in page
+    assert (trained / "results/figures/exp-tiny-curves.png").exists()
+    assert readme.startswith("before") and readme.endswith("after\n") and "old" not in readme and "| test acc 50 % |" in readme
+    before = tree(trained)
+    shutil.rmtree(trained / "runs")  # another box: the records are enough
+    make(trained, "report")
+    assert {k: v for k, v in before.items() if k.parts[0] != "runs"} == tree(trained)
+
+
 # ----------------------------------------------------------------------------------------------------------------- declarations
 
 DECLARED = report.declarations()
@@ -321,7 +339,7 @@ def keypoint_records(**change):
         "sgd": dict(valid=[40] * 250, train_=[40] * 250),
         "adam": dict(valid=fall + [10] * 20 + wave, train_=fall[:60] + [10] * 190, valid_loss_turned=50.0),
         "adam-sgd": dict(valid=fall + [10] * 20 + [15] * 50, train_=[10] * 250),
-        "adam-step": dict(valid=fall + [14, 6] * 35, train_=fall[:70] + [10] * 180, valid_loss=10, valid_loss_turned=60.0),
+        "adam-step": dict(valid=fall + [14, 6] * 35, train_=fall[:70] + [10] * 180, valid_loss_turned=60.0),
         "adam-bn": dict(valid=[90] * 50 + [6] * 200, train_=[3] * 250, valid_loss_turned=30.0),
         "adam-bn-dropout": dict(valid=[90] * 50 + [6] * 200, train_=[5] * 250, valid_loss_turned=30.0),
         "adam-400": dict(valid=[10, 12] * 200, train_=[9] * 400), "adam-sgd-400": dict(valid=[9] * 400, train_=[9] * 400)}
@@ -337,7 +355,7 @@ def lenet_records(**change):
 
 BREAKING = [
     ("K1", dict(adam=dict(train_=[100] * 100 + [10] * 150))), ("K1", dict(sgd=dict(train_=[5] * 250))), ("K2", dict(adam_sgd=dict(valid=[10] * 200 + [10, 20] * 25))),
-    ("K3", dict(adam_step=dict(valid_loss=14))), ("K4", dict(adam_bn=dict(valid=[20] * 250))), ("K4", dict(adam_bn_dropout=dict(valid=[20] * 250))),
+    ("K3", dict(adam_step=dict(valid=[14] * 250))), ("K4", dict(adam_bn=dict(valid=[20] * 250))), ("K4", dict(adam_bn_dropout=dict(valid=[20] * 250))),
     ("K5", dict(adam_bn_dropout=dict(train_=[1] * 250))), ("K6", dict(adam_sgd_400=dict(valid=[30] * 400))), ("K6", dict(adam_sgd_400=dict(valid=[5, 9] * 200))),
     ("K7", dict(adam_bn=dict(valid=[90] * 249 + [6]))), ("K8", dict(adam_step=dict(train_=[10] * 250))), ("K8", dict(adam_step=dict(valid=[10] * 250))),
     ("K9", dict(adam_sgd=dict(valid=[5] * 250))), ("K10", dict(adam_step=dict(valid_loss_turned=40.0))), ("K10", dict(adam_bn=dict(valid_loss_turned=55.0))),
@@ -363,13 +381,22 @@ def test_a_diverged_run_loses_every_comparison_and_is_judged():
     records = keypoint_records(adam_bn=dict(valid=[90] * 10 + [None], train_=[3] * 10 + [None], status="diverged"))
     word, seeds, seen = report.verdict("K4", records)
     assert (word, seeds) == ("does not hold", 1) and "inf" in seen
+    for run in ("sgd", "adam", "adam_sgd", "adam_step", "adam_bn", "adam_400"):  # however short its curves are
+        records = keypoint_records(**{run: dict(valid=[None], train_=[None], status="diverged", valid_loss_turned=None)})
+        assert {report.verdict(claim, records)[1] for claim in report.CLAIMS if claim.startswith("K")} == {1}
+    assert report.verdict("K2", keypoint_records(adam=dict(valid=[30] * 5 + [None], status="diverged")))[0] == "holds"
+
+
+def test_a_jump_in_the_last_epoch_does_not_decide():
+    assert report.verdict("K4", keypoint_records(adam_bn=dict(valid=[6] * 249 + [900])))[0] == "holds"
+    assert report.value(record("a/b", valid=[9.0] * 9 + [90.0]), "late_valid_loss") == 9.0
 
 
 def test_numbers_as_reports_print_them():
     assert report.shown_wants("valid_loss=6") == "valid loss 6"
     assert report.shown_wants("tail_loss=0.512..0.547 test_acc=0.68..0.69 valid_acc@10=0.8") == "tail loss 0.512–0.547, test acc 68–69 %, valid acc at epoch 10 80 %"
     two = [record("a/b", valid=[9.0, 6.0]), record("a/b", seed=1, valid=[9.0, 8.0])]
-    assert report.measured(two, "valid_loss") == "7.000 ± 1.414" and report.measured(two, "valid_loss@1") == "9.000 ± 0.000"
+    assert report.measured(two, "valid_loss") == "7.00 ± 1.41" and report.measured(two, "valid_loss@1") == "9.00 ± 0.00"
     assert report.measured(two, "test_acc") == "–" and report.changed("--lr 0.1 --flip --lr 0.2", "--lr 0.1 --clip 1") == "lr 0.2, flip, no clip"
 
 
@@ -393,7 +420,7 @@ def test_merging_keeps_every_row_and_takes_the_newest(tmp_path, monkeypatch, cap
     report.merge(declared, tmp_path / "runs")
     rows = report.read_records()
     assert [(r["run"], r["seed"], r["metrics"]["valid_loss"]) for r in rows] == [("tiny/a", 0, 5.0)]
-    assert rows[0]["curves"] == {"valid_loss": [1.6667]}  # five digits are enough for a figure; nothing that was never measured
+    assert rows[0]["curves"] == {"epoch": [1], "valid_loss": [1.6667]}  # five digits are enough for a figure; nothing that was never measured
     printed = capsys.readouterr().out
     assert all(word in printed for word in ("generated data", "cut short", "made with other flags", "not declared"))
     shutil.rmtree(tmp_path / "runs")

@@ -297,7 +297,7 @@ def test_faces_says_which_points_are_out_of_sight():
     true, predicted = np.full((3, 42), 50.0), np.full((3, 42), 50.0)
     predicted[1, :3], predicted[2, 0] = 5000, np.nan
     shown = {"pictures": np.zeros((3, 112, 112)), "true": true, "heads": ["upright"] * 3, "predicted": {"keypoints/sgd": predicted}, "other": set()}
-    assert [ax.get_xlabel() for ax in plots.draw_faces(shown).axes] == ["0 px²", "1,750,179 px², 2 outside", "not finite"]
+    assert [ax.get_xlabel() for ax in plots.draw_faces(shown).axes] == ["0 px²", "1.75e+06 px², 2 outside", "not finite"]
 
 
 def test_faces_without_photo_have_no_pixels(nets, monkeypatch):
