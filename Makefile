@@ -16,23 +16,32 @@ SEEDS     ?= 0#         seeds of every run: SEEDS="0 1 2"
 DATA      ?= data#      folder of the data sets
 FLAGS     ?=#           appended to every run's flags; the runs go to runs-flags unless RUNS is given
 SYNTHETIC ?=#           1: generated data; the runs go to runs-synthetic unless RUNS is given
-RUNS      ?= runs$(if $(strip $(SYNTHETIC)),-synthetic)$(if $(strip $(FLAGS)),-flags)#   folder of the runs
+RUNS      ?= runs$(if $(filter-out 0,$(SYNTHETIC)),-synthetic)$(if $(strip $(FLAGS)),-flags)#   folder of the runs
 GPUS      ?= 1#         spread the runs over so many GPUs
 PYTHON    ?=#           use this interpreter and build no .venv
 STOP_AFTER ?=#          one deadline for everything: STOP_AFTER=50m; runs save and stop, the same command goes on
 
-EXTRA := $(strip $(if $(strip $(SYNTHETIC)),--synthetic) $(FLAGS))
-SEEDS := $(strip $(SEEDS))
-RUNS  := $(strip $(RUNS))
-DATA  := $(strip $(DATA))
+override SYNTHETIC := $(filter-out 0,$(strip $(SYNTHETIC)))
+EXTRA := $(strip $(if $(SYNTHETIC),--synthetic) $(FLAGS))
+# What of FLAGS makes another run: not where, how fast and for how long.
+OTHER := $(if $(FLAGS),$(strip $(shell sed -E 's/ ?--(device|threads|save-every|stop-after|data-dir)[= ] *[^ ]+//g' <<<'$(EXTRA)')),$(EXTRA))
+override SEEDS := $(sort $(SEEDS))
+override RUNS := $(strip $(RUNS))
+override DATA := $(strip $(DATA))
+override GPUS := $(strip $(GPUS))
+DIR   := $(if $(word 2,$(DATA)),'$(DATA)',$(DATA))
+$(if $(shell [[ '$(SEEDS)' =~ ^[0-9]+(\ [0-9]+)*$$ ]] || echo bad),$(error SEEDS=$(SEEDS) is no list of whole numbers such as "0 1 2"))
+$(if $(shell [[ '$(GPUS)' =~ ^[1-9][0-9]*$$ ]] || echo bad),$(error GPUS=$(GPUS) is no number of GPUs))
+$(if $(word 2,$(RUNS)),$(error RUNS=$(RUNS): make cannot handle spaces in the names of results))
 PY    := $(or $(strip $(PYTHON)),.venv/bin/python)
-ifneq ($(filter-out 1,$(strip $(GPUS))),)
-MAKEFLAGS += -j$(strip $(GPUS))
+ifneq ($(GPUS),1)
+MAKEFLAGS += -j$(GPUS)
 endif
 ifneq ($(strip $(STOP_AFTER)),)
 ifndef STOP_AT
-export STOP_AT := $(shell [[ '$(strip $(STOP_AFTER))' =~ ^([0-9]+h)?([0-9]+m)?([0-9]+s?)?$$ ]] && \
-  echo $$(( $$(date +%s) + $$(sed -E 's/h/*3600+/; s/m/*60+/; s/s?$$//; s/\+?$$/+0/; s/\+\+/+/' <<<'$(strip $(STOP_AFTER))') )))
+export STOP_AT := $(shell time=$$(sed -E 's/(^|[hm])0+([0-9])/\1\2/g' <<<'$(strip $(STOP_AFTER))'); \
+  [[ $$time =~ ^(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s?)?$$ ]] && \
+  echo $$(( $$(date +%s) + $${BASH_REMATCH[2]:-0} * 3600 + $${BASH_REMATCH[4]:-0} * 60 + $${BASH_REMATCH[6]:-0} )))
 $(if $(STOP_AT),,$(error STOP_AFTER=$(STOP_AFTER) is no time such as 90s, 55m or 1h30m))
 endif
 endif
@@ -45,11 +54,14 @@ REPORTS   := $(patsubst experiments/%.mk,%,$(sort $(wildcard experiments/*.mk)))
 $(foreach e,$(EXPS),$(foreach r,$(exp.$e),$(if $(run.$r),,$(error exp.$e names $r, which no run.$r declares))))
 
 flags    = $(strip $(run.$1) $(EXTRA))
+identity = $(strip $(run.$1) $(OTHER))
 result   = $(RUNS)/$1/seed$2/result.json
 results  = $(foreach r,$1,$(foreach s,$(SEEDS),$(call result,$r,$s)))
 source   = $(patsubst --init-from=%,%,$(filter --init-from=%,$(run.$1)))
-# A result is stale if it was made with other flags, or if the run that it started from is stale.
-is_fresh = $(findstring "flags": "$(call flags,$1)",$(file <$(call result,$1,$2)))
+# A result is stale if it, or the run that it started from, was made with other flags than are declared.
+has_text = $(findstring $1,$(file <$2))
+is_fresh = $(and $(call has_text,"flags": "$(call identity,$1)",$(call result,$1,$2)),$(if $(call source,$1),$(call \
+  has_text,"init_flags": "$(call identity,$(call source,$1))",$(call result,$1,$2)),yes))
 is_stale = $(if $(wildcard $(call result,$1,$2)),$(if $(call is_fresh,$1,$2),$(foreach i,$(call source,$1),$(call is_stale,$i,$2)),stale))
 # A run to be trained waits for the run that it starts from; a finished one needs nothing.
 waits    = $(if $(call source,$1),$(if $(wildcard $(call result,$1,$2)),$(call is_stale,$1,$2),new))
@@ -66,7 +78,7 @@ REMAINING = $(shell echo $$(( $(STOP_AT) > $$(date +%s) ? $(STOP_AT) - $$(date +
 # Runs take the GPUs in turn, in the order in which they start.
 next_gpu  = CUDA_VISIBLE_DEVICES=$(shell echo $$(( $(words $(STARTED)) % $(GPUS) )))$(eval STARTED += x)
 command   = $(PY) train.py $(call flags,$1)$(if $(filter-out runs,$(RUNS)), --runs $(RUNS)) --run $1 --seed $2$(if \
-  $(filter-out data,$(DATA)), --data-dir $(DATA))
+  $(filter-out data,$(DATA)), --data-dir $(DIR))$(if $(filter $1,$(REDO)), --restart)
 run_of    = $(patsubst %/,%,$(dir $1))
 seed_of   = $(patsubst seed%,%,$(notdir $1))
 
@@ -76,13 +88,13 @@ $(RESULTS): $(RUNS)/%/result.json: | venv
 	-$(if $(STOP_AT),$(if $(filter 0,$(REMAINING)),@echo "no time left for $*"; : ))$(if \
 	  $(filter-out 1,$(GPUS)),$(next_gpu) )$(call command,$(call run_of,$*),$(call seed_of,$*))$(if \
 	  $(STOP_AT), --stop-after $(REMAINING)s)$(if $(SHARE), $(SHARE))
-$(STALE): FORCE
+$(STALE) $(if $(REDO),$(call results,$(REDO))): FORCE
 .PRECIOUS: $(RESULTS)
 $(foreach r,$(RUN_NAMES),$(foreach s,$(SEEDS),$(if $(call waits,$r,$s),$(eval \
   $(call result,$r,$s): | $(call result,$(call source,$r),$s)))))
 
 REPORT = $(PY) experiments/report.py
-WHERE  = --runs $(RUNS) --data-dir $(DATA) --seeds "$(SEEDS)" --flags="$(EXTRA)"
+WHERE  = --runs $(RUNS) --data-dir $(DIR) --seeds "$(SEEDS)" --flags="$(OTHER)"
 
 $(foreach e,$(EXPS),$(eval exp-$e: $(call results,$(exp.$e))))
 $(addprefix exp-,$(EXPS)): exp-%: | venv
@@ -122,16 +134,17 @@ show: known-run ## RUN=keypoints/adam-bn: its exact command
 	@$(foreach s,$(SEEDS),echo '$(call command,$(RUN),$s)';)
 
 redo: known-run | venv ## RUN=keypoints/adam-bn: train it anew; the old result is kept aside
-	@$(foreach s,$(SEEDS),$(call command,$(RUN),$s) --restart || true;) $(REPORT) status $(RUN) $(WHERE)
+	@$(MAKE) REDO=$(RUN) $(call results,$(RUN))
+	@$(REPORT) status $(RUN) $(WHERE)
 
 known-run:
-	@$(if $(filter $(RUN),$(RUN_NAMES)),:,echo "RUN=$(RUN) is not declared; make list names the runs" >&2; exit 2)
+	@$(if $(run.$(RUN)),:,echo "RUN=$(RUN) is not declared; make list names the runs" >&2; exit 2)
 
 report: | venv ## merges finished runs into results/records.jsonl and makes the tables and figures of results/; never trains
-	@$(REPORT) report --runs $(RUNS) --data-dir $(DATA)
+	@$(REPORT) report --runs $(RUNS) --data-dir $(DIR)
 
 bench: | venv ## our epoch against the reports' way, side by side
-	@$(PY) experiments/bench.py --data-dir $(DATA)
+	@$(PY) experiments/bench.py --data-dir $(DIR)
 
 clean: ## generated trials and caches of Python; never data, results, runs or runs-flags
 	rm -rf runs-smoke runs-quickstart runs-synthetic runs-synthetic-flags .pytest_cache

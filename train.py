@@ -18,7 +18,6 @@ import io
 import json
 import math
 import os
-import pickle
 import platform
 import re
 import signal
@@ -68,7 +67,7 @@ share = checked(float, lambda v: 0 <= v < 1, "at least 0 and below 1")
 degrees = checked(float, lambda v: 0 <= v <= 180, "at least 0 and at most 180")
 factor = checked(float, lambda v: 0 < v <= 1, "above 0 and at most 1")
 pixels = checked(int, lambda v: 0 <= v <= 16, "at least 0 and at most 16")
-count = checked(int, lambda v: v >= 1, "at least 1")
+count = checked(int, lambda v: 1 <= v < 2**31, "at least 1 and below 2^31")
 whole = checked(int, lambda v: 0 <= v < 2**63, "at least 0 and below 2^63")
 
 
@@ -189,12 +188,14 @@ def parse(argv):
             parser.error(f"--switch-after {args.switch_after} comes after the last of {args.epochs} epochs; lower it or raise --epochs")
         if args.milestones and max(args.milestones) >= args.epochs:
             parser.error(f"--milestones {','.join(map(str, args.milestones))} do not all come before the last of {args.epochs} epochs")
+    if args.split == "all" and (args.schedule == "plateau" or args.valid_rotation or args.test_weights == "best"):
+        parser.error("--schedule plateau, --valid-rotation and --test-weights best need a valid set; --split all has none")
     if args.flip and args.data == "faces21":
         parser.error("--flip would swap left and right landmarks; report 1 does without it")
-    if args.test_weights == "best" and args.split == "all":
-        parser.error("--test-weights best needs a valid set to choose by; --split all has none")
 
     args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", args.device):
+        parser.error(f"--device {args.device} is none of cpu, cuda, cuda:N, mps")
     try:
         torch.empty(0, device=args.device)
     except (RuntimeError, AssertionError) as e:
@@ -206,8 +207,8 @@ def parse(argv):
         named = {k: v for k, v in given.items() if k not in NOT_IDENTITY | {"model"}}
         words = [k.replace("_", "-") + ("" if v is True else "-" + ",".join(map(str, v)) if isinstance(v, tuple) else f"-{v}") for k, v in named.items()]
         args.run = "adhoc/" + re.sub(r"[^\w.,=-]+", "_", "-".join([args.model, *words]))[:120]
-    if not re.fullmatch(r"[\w,=-][\w.,=-]*(/[\w,=-][\w.,=-]*)*", args.run):
-        parser.error(f"--run {args.run} is no name of a run: letters, digits and . , = _ - between slashes")
+    if not re.fullmatch(r"[\w,=-][\w.,=-]{0,150}(/[\w,=-][\w.,=-]{0,150})*", args.run):
+        parser.error(f"--run {args.run} is no name of a run: at most 150 letters, digits and . , = _ - between slashes")
     return args
 
 
@@ -357,7 +358,7 @@ def fit(args, model, dataset, state, folder, stop_reason):
         if diverged:
             return "diverged"
         if state["scheduler"] is not None:
-            state["scheduler"].step(*[row["valid_loss"] or row["train_loss"]] * (args.schedule == "plateau"))
+            state["scheduler"].step(*[row["valid_loss"]] * (args.schedule == "plateau"))
         if time.monotonic() - saved >= args.save_every:
             save_checkpoint(folder, model, state)
             saved = time.monotonic()
@@ -390,6 +391,8 @@ def finish(args, model, dataset, state, folder, status, facts):
             model.load_state_dict(best["weights"])
         metrics["test_loss"], metrics["test_acc"] = evaluate(args, model, dataset, dataset.test)
         evaluations = 1
+        if not math.isfinite(metrics["test_loss"]):
+            status = "diverged"
     seconds = [row["seconds"] for row in state["rows"]]
     result = {"status": status, "run": args.run, "seed": args.seed,
               "metrics": {k: v if v is None or math.isfinite(v) else None for k, v in metrics.items()},
@@ -445,7 +448,7 @@ def save_checkpoint(folder, model, state):
 
 
 def load_checkpoint(args, folder, model):
-    """The state to go on from, loaded into `model`: of the checkpoint, the one before, or a fresh start. Raises RuntimeError if none can be read."""
+    """The state to go on from, loaded into `model`: of the checkpoint, the one before, or a fresh start. Raises BadInput if none can be read."""
     optimizer = make_optimizer(args, model)
     state = {"epoch": 0, "steps": 0, "step": 0, "seconds": 0.0, "rows": [], "best": None, "tallies": None, "switched": False,
              "optimizer": optimizer, "scheduler": make_scheduler(args, optimizer)}
@@ -466,14 +469,15 @@ def load_checkpoint(args, folder, model):
         except Exception as e:
             say(folder, f"{file} cannot be read ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''})")
     if files:
-        raise RuntimeError(f"no checkpoint in {folder} can be read; --restart trains anew and keeps this folder aside")
+        raise BadInput(f"No checkpoint in {folder} can be read; --restart trains anew and keeps this folder aside.")
     return state
 
 
 def say(folder, line):
-    print(line, flush=True)
     with open(folder / "train.log", "a") as f:
         f.write(line + "\n")
+    with contextlib.suppress(BrokenPipeError):  # whoever was reading has gone; the training has not
+        print(line, flush=True)
 
 
 def log_row(folder, row, args):
@@ -492,8 +496,12 @@ def only_process(folder):
 
     The file stands beside the folder, not in it, so that the lock stays when an old folder is put aside.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.parent / f".{folder.name}.lock", "w") as lock:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(folder.parent / f".{folder.name}.lock", "w")
+    except OSError as e:
+        raise BadInput(f"{folder.parent} cannot be made or written ({e.strerror}). Give another --runs or --run.") from e
+    with lock:
         for attempt in range(5):  # `make status` holds it for a moment, to see whether it is held
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -514,12 +522,16 @@ def put_aside(folder):
 
 
 def watch(started, stop_after):
-    """stop_reason() for `fit`. SIGTERM and SIGINT are taken at the next step; a second one ends the process at once."""
-    caught = []
+    """stop_reason() for `fit`. SIGTERM and SIGINT are taken at the next step; one more after 5 s ends the process at once."""
+    caught, first = [], math.inf
 
     def handle(number, _):
+        nonlocal first
+        if time.monotonic() > first + 5:  # sooner it is the same wish again: `timeout make` signals the group, and make its children
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        first = min(first, time.monotonic())
         caught.append(signal.Signals(number).name)
-        signal.signal(number, signal.SIG_DFL)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
@@ -576,8 +588,8 @@ def prepare(args):
     if args.init_from:
         try:
             model.load_state_dict(torch.load(init_file(args), map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, pickle.UnpicklingError) as e:
-            reason = "train that run first" if not init_file(args).exists() else str(e).splitlines()[0]
+        except Exception as e:  # whatever torch makes of a file that is no weights, or other weights
+            reason = " ".join(str(e).split())[:200] or type(e).__name__ if init_file(args).exists() else "train that run first"
             raise BadInput(f"--init-from {args.init_from}: {init_file(args)} cannot be started from ({reason}).") from e
     device = torch.device(args.device)
     return dataset.to(device), model.to(device, memory_format=torch.channels_last if args.bf16 else torch.preserve_format)
@@ -621,7 +633,8 @@ def finished_before(args, folder, flags):
 
 def begin(args, folder):
     """Makes the folder, or goes on in the one that is there; one made with other flags is put aside."""
-    if folder.exists() and (args.restart or not same_run(args, folder)):
+    used = (folder / "args.json").exists() or (folder / "checkpoint.pt").exists()  # else it was killed before it began
+    if used and (args.restart or not same_run(args, folder)):
         print(f"{folder} was made with other flags or is to be made anew; the old one is kept as {put_aside(folder)}")
     folder.mkdir(exist_ok=True)
     (folder / "failed.txt").unlink(missing_ok=True)
@@ -642,7 +655,8 @@ def train(args, folder, flags, stop_reason):
         return code
     dataset, model = prepare(args)
     args.fingerprint = dataset.fingerprint
-    facts = {"flags": flags, "init_digest": args.init_digest, **where_and_what(torch.device(args.device))}  # of the code that was loaded
+    start = read_json(init_file(args).parent / "result.json") if args.init_from else {}
+    facts = {"flags": flags, "init_flags": start.get("flags"), "init_digest": args.init_digest, **where_and_what(torch.device(args.device))}
     with only_process(folder):
         if (code := finished_before(args, folder, flags)) is not None:  # by another process, just now
             return code
@@ -654,8 +668,7 @@ def train(args, folder, flags, stop_reason):
                         f"train {len(dataset.train)} valid {len(dataset.valid)} test {len(dataset.test)}, {args.device}, {args.threads} threads")
             with open(folder / "log.jsonl", "w") as f:  # epochs that came after the checkpoint are trained again
                 f.writelines(json.dumps(row) + "\n" for row in state["rows"])
-            status = fit(args, model, dataset, state, folder, stop_reason)
-            result = finish(args, model, dataset, state, folder, status, facts)
+            result = finish(args, model, dataset, state, folder, fit(args, model, dataset, state, folder, stop_reason), facts)
         except Stopped as e:
             say(folder, str(e))
             return STOPPED
@@ -663,8 +676,9 @@ def train(args, folder, flags, stop_reason):
             with contextlib.suppress(OSError):  # the disk may be what failed
                 (folder / "failed.txt").write_text(f"{type(e).__name__}: {e}\n\n{traceback.format_exc()}")
             raise
-    say(folder, f"{status}: " + ", ".join(f"{k} {v:.4g}" for k, v in result["metrics"].items() if v is not None))
-    return DIVERGED if status == "diverged" else FINISHED
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())  # here and not in the result, which is the same whenever it is made
+    say(folder, f"{result['status']} at {moment}: " + ", ".join(f"{k} {v:.4g}" for k, v in result["metrics"].items() if v is not None))
+    return DIVERGED if result["status"] == "diverged" else FINISHED
 
 
 def main(argv=None):

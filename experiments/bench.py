@@ -159,11 +159,10 @@ def row(what, unit, ours, theirs=None):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
-    count = train.number(1, cast=int)
     parser.add_argument("--data-dir", default="data", help="folder of the data sets (default: data)")
-    parser.add_argument("--faces", type=count, metavar="N", help="at most so many faces of the training part (default: all)")
-    parser.add_argument("--rounds", type=count, default=3, metavar="K", help="how often each thing is measured (default: 3)")
-    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
+    parser.add_argument("--faces", type=train.count, metavar="N", help="at most so many faces of the training part (default: all)")
+    parser.add_argument("--rounds", type=train.count, default=3, metavar="K", help="how often each thing is measured (default: 3)")
+    parser.add_argument("--threads", type=train.count, metavar="N", help="CPU threads (default: torch's choice)")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads or torch.get_num_threads())
     threads, load = ["--threads", str(torch.get_num_threads())], os.getloadavg()[0]

@@ -159,6 +159,32 @@ def test_seeds_flags_and_generated_data_have_places_of_their_own(trained):
     assert "--data-dir elsewhere" in make(trained, "-n", "exp-tiny", "RUNS=other", "DATA=elsewhere")
 
 
+def test_flags_that_are_no_part_of_a_run_do_not_make_it_another(tmp_path):
+    folder, words = copy_project(tmp_path / "project"), ("exp-tiny", "FLAGS=--device cpu --lr 0.1 --save-every=9")
+    assert "status: 2 done" in make(folder, *words) and would_train(folder, *words) == []
+    assert len(would_train(folder, "exp-tiny", "FLAGS=--device cpu --lr 0.2")) == 2
+
+
+@pytest.mark.parametrize("words, said", [("SEEDS=0,1", "no list of whole numbers"), ("GPUS=0", "no number of GPUs"), ("RUNS=my runs", "spaces")])
+def test_variables_that_make_no_sense_are_said_at_once(trained, words, said):
+    assert said in make(trained, "exp-tiny", words, expect=2)
+    assert would_train(trained, "exp-tiny", "SEEDS=0  0", "SYNTHETIC=0") == []
+
+
+def test_a_result_with_other_flags_is_not_shown_as_the_declared_run(trained):
+    edit(trained, "--lr 0.01 --momentum 0.8", "--lr 0.01 --momentum 0.7")
+    (trained / "runs/tiny/.b.lock").touch()
+    edit(trained, "import argparse", "raise SystemExit(2)\nimport argparse", "train.py")  # it cannot be trained again
+    printed = make(trained, "exp-tiny", expect=2)
+    assert re.search(r"^\| b .*\| 0 +\|$", printed, re.M) and "status: 1 done, 1 missing" in printed
+
+
+def test_a_broken_result_is_named_and_the_others_are_shown(trained):
+    (trained / "runs/tiny/a/seed0/result.json").write_text('{"torn')
+    printed = make(trained, "exp-tiny", expect=2)
+    assert "failed      tiny/a seed 0" in printed and "status: 1 done, 1 failed" in printed and "Traceback" not in printed
+
+
 def test_a_run_waits_for_the_one_that_it_starts_from_and_follows_it(trained, tmp_path):
     fresh = copy_project(tmp_path / "fresh")
     assert would_train(fresh, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
@@ -169,6 +195,8 @@ def test_a_run_waits_for_the_one_that_it_starts_from_and_follows_it(trained, tmp
     edit(trained, "--max-steps 3\n", "--max-steps 2\n")
     edit(trained, "run.tiny/a     = $(TINY)", "run.tiny/a     = $(TINY) --lr 0.5")  # c's own flags are what they were
     assert would_train(trained, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
+    make(trained, "runs/tiny/a/seed0/result.json")  # stopped here, c would have a newer a than it started from
+    assert would_train(trained, "exp-chain") == [("tiny/c", "0")]
     make(trained, "exp-chain")
     assert (trained / "runs/tiny/c/seed0.1").exists() and would_train(trained, "exp-chain") == []
 
@@ -223,6 +251,7 @@ def test_a_deadline_that_is_over_starts_nothing(trained):
     assert "no time such as" in make(trained, "exp-tiny", "STOP_AFTER=soon", expect=2)
     left = re.findall(r"--stop-after (\d+)s", make(trained, "-n", "exp-chain", "STOP_AFTER=1h30m"))
     assert len(left) == 1 and 5390 <= int(left[0]) <= 5400
+    assert 480 >= int(re.search(r"--stop-after (\d+)s", make(trained, "-n", "exp-chain", "STOP_AFTER=08m"))[1]) > 470
 
 
 def test_gpus_are_taken_in_turn_and_cores_are_shared(tmp_path):
@@ -370,6 +399,7 @@ def test_every_claim_can_hold_and_can_fail(claim, breaking):
     assert report.verdict(claim, records(**breaking))[:2] == ("does not hold", 1)
     both = records() + [{**r, "seed": 1} for r in records(**breaking)]
     assert report.verdict(claim, both)[:2] == ("undecided (needs more seeds)", 2)
+    assert report.verdict(claim, both + [{**r, "seed": s} for s in (2, 3, 4) for r in records()])[:2] == ("holds", 5)
     assert report.verdict(claim, [])[:2] == ("not run", 0)
 
 
@@ -384,6 +414,11 @@ def test_a_diverged_run_loses_every_comparison_and_is_judged():
     for run in ("sgd", "adam", "adam_sgd", "adam_step", "adam_bn", "adam_400"):  # however short its curves are
         records = keypoint_records(**{run: dict(valid=[None], train_=[None], status="diverged", valid_loss_turned=None)})
         assert {report.verdict(claim, records)[1] for claim in report.CLAIMS if claim.startswith("K")} == {1}
+    for claim, dead in (("K3", "adam"), ("L1", "relu_wide"), ("L1", "sigmoid_wide"), ("L2", "relu_wide")):
+        alive = keypoint_records if claim.startswith("K") else lenet_records
+        records = [{**r, "status": "diverged"} if r["run"].endswith("/" + dead.replace("_", "-")) else r for r in alive()]
+        assert report.verdict(claim, records)[0] == "does not hold"
+    assert report.verdict("K7", keypoint_records(adam=dict(status="diverged")))[0] == "holds"
     assert report.verdict("K2", keypoint_records(adam=dict(valid=[30] * 5 + [None], status="diverged")))[0] == "holds"
 
 
@@ -404,11 +439,12 @@ def test_merging_keeps_every_row_and_takes_the_newest(tmp_path, monkeypatch, cap
     monkeypatch.setattr(report, "RECORDS", tmp_path / "results/records.jsonl")
     declared = {"run": {"tiny/a": "--lr 1", "tiny/b": "--lr 2"}}
 
-    def finished(run, seed, loss, flags="--lr 1", synthetic=False, max_steps=None, name=None):
+    def finished(run, seed, loss, flags="--lr 1", synthetic=False, max_steps=None, name=None, at="2026-01-02T00:00:00Z"):
         folder = tmp_path / "runs" / run / (name or f"seed{seed}")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "result.json").write_text(json.dumps({"run": run, "seed": seed, "status": "finished", "flags": flags, "max_steps": max_steps,
                                                         "data": {"synthetic": synthetic}, "metrics": {"valid_loss": loss}}))
+        (folder / "train.log").write_text(f"begins\nfinished at {at}: valid_loss {loss}\n")
         (folder / "log.jsonl").write_text(json.dumps({"epoch": 1, "valid_loss": loss / 3, "valid_acc": None, "seconds": 1.0}) + "\n")
 
     finished("tiny/a", 0, 5.0)
@@ -428,6 +464,9 @@ def test_merging_keeps_every_row_and_takes_the_newest(tmp_path, monkeypatch, cap
     report.merge(declared, tmp_path / "runs")
     finished("tiny/b", 0, 6.0, flags="--lr 2")
     report.merge(declared, tmp_path / "runs")
+    finished("tiny/b", 0, 9.0, flags="--lr 2", at="2026-01-01T00:00:00Z")  # an older box's
+    report.merge(declared, tmp_path / "runs")
+    assert "older than the record" in capsys.readouterr().out
     assert [(r["run"], r["metrics"]["valid_loss"]) for r in report.read_records()] == [("tiny/a", 5.0), ("tiny/b", 6.0)]
 
 

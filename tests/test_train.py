@@ -140,6 +140,7 @@ def test_a_signal_saves_at_the_next_step_and_exits_75(tmp_path, uninterrupted, n
         assert process.exitcode is None
     time.sleep(0.1)
     os.kill(process.pid, number)
+    os.kill(process.pid, number)  # `timeout make` and make itself each send one
     process.join()
     assert process.exitcode == 75 and (folder / "checkpoint.pt").exists()
     assert go(tmp_path, EVERYTHING)[0] == 0
@@ -193,8 +194,7 @@ def test_hostile_checkpoints_are_not_run_and_nothing_is_lost(tmp_path):
     assert go(tmp_path, f"{OBJECTS} --stop-after 0s")[0] == 75
     folder = tmp_path / "runs/a/b/seed0"
     torch.save(Hostile(tmp_path / "executed"), folder / "checkpoint.pt")
-    with pytest.raises(RuntimeError, match="--restart"):
-        go(tmp_path, OBJECTS)
+    assert go(tmp_path, OBJECTS)[0] == 2
     assert not (tmp_path / "executed").exists() and (folder / "checkpoint.pt").exists()
     assert "--restart" in (folder / "failed.txt").read_text()
     assert go(tmp_path, f"{OBJECTS} --epochs 1 --restart")[0] == 0
@@ -316,6 +316,17 @@ def test_a_resumed_run_keeps_its_number_of_threads(tmp_path):
     assert read(tmp_path / "runs/a/b/seed0/result.json")["threads"] == 1 == torch.get_num_threads()
 
 
+def test_a_test_loss_that_is_not_finite_is_divergence(tmp_path):
+    code, folder = go(tmp_path, "--synthetic --act relu --split all --lr 1e38 --max-steps 1 --threads 1")
+    assert code == 3 and read(folder / "result.json")["status"] == "diverged"
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_training(tmp_path):
+    command = f"{sys.executable} train.py {OBJECTS} --max-steps 2 --runs {tmp_path} --run a/b | head -c 1"
+    subprocess.run(["bash", "-c", command], cwd=ROOT, stdout=subprocess.DEVNULL)
+    assert (tmp_path / "a/b/seed0/result.json").exists()
+
+
 def test_init_from_a_run_or_a_file(tmp_path, capsys):
     assert go(tmp_path, f"{OBJECTS} --epochs 1 --init-from a/first", run="a/second")[0] == 2
     assert "train that run first" in capsys.readouterr().err and not (tmp_path / "runs").exists()
@@ -340,7 +351,8 @@ def test_init_from_a_run_or_a_file(tmp_path, capsys):
     ("--milestones 3", "does nothing without --schedule multistep"), ("--gamma 0.5", "does nothing"), ("--schedule step --gamma 0", "above 0"),
     ("--split all --test-weights best", "valid set"), ("--model keypoint --data faces21 --flip", "left and right"), ("--stop-after soon", "such as 90s"),
     ("--device cuda:99", "cannot be used here"), ("--run ../x", "no name of a run"), ("--run x/../../y", "no name of a run"), ("--momentum 1", "below 1"),
-    ("--mom 0.5", "unrecognized"), ("--pad-crop 40", "at most 16"), ("--seed -1", "at least 0"), ("--init-from nowhere", "train that run first"),
+    ("--mom 0.5", "unrecognized"), ("--pad-crop 40", "at most 16"), ("--seed -1", "at least 0"), ("--device meta", "none of cpu"), ("--batch-size 99999999999", "below 2^31"),
+    ("--schedule plateau --split all", "valid set"), ("--run " + "x" * 300, "no name of a run"), ("--init-from nowhere", "train that run first"),
 ])
 def test_bad_flags_get_a_sentence_exit_2_and_no_folder(tmp_path, flags, words, capsys):
     try:
@@ -350,6 +362,11 @@ def test_bad_flags_get_a_sentence_exit_2_and_no_folder(tmp_path, flags, words, c
     err = capsys.readouterr().err
     assert code == 2 and words in err and err.count("\n") == 1 and "Traceback" not in err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_place_that_cannot_be_written_is_bad_input(tmp_path, capsys):
+    (tmp_path / "runs").write_text("a file")
+    assert go(tmp_path, OBJECTS)[0] == 2 and "cannot be made or written" in capsys.readouterr().err
 
 
 def test_missing_data_get_two_sentences_and_exit_2(tmp_path, capsys):
@@ -472,6 +489,11 @@ def test_flip_and_crop_train_and_resume(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "watch", lambda started, stop_after: lambda: "the test" if next(asked) == 20 else None)
     assert [go(tmp_path, flags)[0] for _ in range(2)] == [75, 0]
     assert substance(tmp_path / "runs/a/b/seed0") == substance(tmp_path / "whole/a/b/seed0")
+
+
+def test_l2_takes_channels_last_nets(tmp_path):
+    assert go(tmp_path, f"{FACES} --l2 0.001 --max-steps 1")[0] == 0
+    assert go(tmp_path, f"{OBJECTS} --bf16 --l2 0.001 --max-steps 1", run="a/c")[0] == 0
 
 
 def test_bf16_trains(tmp_path):
