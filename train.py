@@ -143,15 +143,17 @@ def make_parser():
     g.add_argument("--runs", default="runs", help="folder of the runs")
     g.add_argument("--seed", default=0, type=whole, help="of initial weights, order, augmentation and dropout")
     g.add_argument("--init-from", metavar="RUN", help="start from the final weights of this run of the same seed, or of this .pt file")
-    g.add_argument("--test-weights", default="final", choices=("final", "best"), help="weights that score the test set, once: the last, or those best on valid")
+    g.add_argument("--test-weights", default="final", choices=("final", "best"),
+                   help="weights that score the test set, once: the last, or those best on valid")
     g.add_argument("--valid-rotation", default=0.0, type=degrees, metavar="DEG",
                    help="at the end, also score the valid images turned by DEG both ways (report 1's remark on turned faces); 0: do not")
     g.add_argument("--max-steps", type=count, help="end after so many steps, whatever --epochs says: for trying things out")
     g.add_argument("--bf16", action="store_true", help="bfloat16 autocast and channels-last memory; the reports trained in float32")
     g.add_argument("--deterministic", action="store_true", help="on CUDA: only kernels that give the same bits every time (slower)")
     g.add_argument("--device", help="cpu, cuda, cuda:1; default: cuda where there is one")
-    g.add_argument("--threads", type=count, help="CPU threads; default: torch's choice; a resumed run keeps its first number, since sums depend on it")
-    g.add_argument("--save-every", default=30, type=not_negative, metavar="S", help="seconds between two checkpoints at least; they come at the end of epochs")
+    g.add_argument("--threads", type=count, help="CPU threads; default: torch's choice; a resumed run keeps its first number")
+    g.add_argument("--save-every", default=30, type=not_negative, metavar="S",
+                   help="seconds between two checkpoints at least; they come at the end of epochs")
     g.add_argument("--stop-after", type=duration, metavar="TIME", help="save and exit with 75 after this time (90s, 55m, 1h30m)")
     g.add_argument("--restart", action="store_true", help="train anew; an old folder is kept aside as seedK.1")
     return parser
@@ -205,7 +207,7 @@ def parse(argv):
     args.init_digest = hashlib.sha256(start.read_bytes()).hexdigest()[:16] if start and start.is_file() else None
     if args.run is None:
         named = {k: v for k, v in given.items() if k not in NOT_IDENTITY | {"model"}}
-        words = [k.replace("_", "-") + ("" if v is True else "-" + ",".join(map(str, v)) if isinstance(v, tuple) else f"-{v}") for k, v in named.items()]
+        words = [k.replace("_", "-") + ("" if v is True else f"-{','.join(map(str, v)) if isinstance(v, tuple) else v}") for k, v in named.items()]
         args.run = "adhoc/" + re.sub(r"[^\w.,=-]+", "_", "-".join([args.model, *words]))[:120]
     if not re.fullmatch(r"[\w,=-][\w.,=-]{0,150}(/[\w,=-][\w.,=-]{0,150})*", args.run):
         parser.error(f"--run {args.run} is no name of a run: at most 150 letters, digits and . , = _ - between slashes")
@@ -264,7 +266,8 @@ def plan_epoch(args, dataset, epoch):
     visits = 2 * n if args.rotated_copies else n
     order = torch.randperm(visits, generator=generator)
     draws = data.draw(visits, generator, args.flip, args.pad_crop, args.rotated_copies, upright=order < n)
-    return dataset.train[order.to(device) % n], {k: v if k == "degrees" else v.to(device) for k, v in draws.items()}
+    picks = dataset.train[order.to(device) % n]
+    return picks, {k: v if k == "degrees" else v.to(device) for k, v in draws.items()}  # Dataset.batch wants angles on the CPU
 
 
 def predict(args, model, x):
@@ -487,7 +490,8 @@ def log_row(folder, row, args):
         value = row[name]
         return "-" if value is None else f"{scale * value:.{digits}f}" if value < 1e4 else f"{value:.3g}"
     accuracy = f"  acc train {show('train_acc', 100, 2)} % valid {show('valid_acc', 100, 2)} %" if row["train_acc"] is not None else ""
-    say(folder, f"epoch {row['epoch']}/{args.epochs}  lr {row['lr']:g}  loss train {show('train_loss')} valid {show('valid_loss')}{accuracy}  {row['seconds']:.1f} s")
+    say(folder, f"epoch {row['epoch']}/{args.epochs}  lr {row['lr']:g}  loss train {show('train_loss')} valid {show('valid_loss')}"
+                f"{accuracy}  {row['seconds']:.1f} s")
 
 
 @contextlib.contextmanager
@@ -546,10 +550,10 @@ def where_and_what(device):
             return subprocess.run(["git", "-C", Path(__file__).parent, *words], capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
             return None
-    cpu = next((line.partition(":")[2].strip() for line in read_text("/proc/cpuinfo").splitlines() if line.startswith("model name")), platform.machine())
+    cpu = re.search(r"^model name\s*: (.*)", read_text("/proc/cpuinfo"), re.M)
     status = git("status", "--porcelain", "--untracked-files=no")
     versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": importlib.metadata.version("torchvision"),
-                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu}
+                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu[1] if cpu else platform.machine()}
     return {"versions": versions, "commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
 
 
@@ -564,7 +568,7 @@ def read_json(path):
     """The content of a JSON file, {} where there is none. Raises BadInput for one that is broken."""
     try:
         return json.loads(Path(path).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError as e:
         raise BadInput(f"{path} is not JSON ({e}); --restart trains anew and keeps its folder aside") from e

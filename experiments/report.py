@@ -202,7 +202,8 @@ def table(declared, name, records):
     classes = any(r["metrics"]["train_acc"] is not None for r in records)
     scored = any(value(r, "test_acc") is not None for r in records)
     main = "test_acc" if scored else "valid_acc" if classes else "valid_loss"
-    extra = ["train_acc", "valid_acc"] if scored else ["train_acc"] if classes else ["late_valid_loss", "late_train_loss", "best_valid_loss", "valid_loss_turned"]
+    of_landmarks = ["late_valid_loss", "late_train_loss", "best_valid_loss", "valid_loss_turned"]
+    extra = ["train_acc", "valid_acc"] if scored else ["train_acc"] if classes else of_landmarks
     extra = [m for m in extra if any(value(r, m) is not None for r in records)]
     head = ["run", "what changed", "reported", "measured", *map(in_words, extra), "seeds"]
     rows = []
@@ -210,7 +211,8 @@ def table(declared, name, records):
         mine, want = by_run[run], declared["want"].get(run, "none")
         metrics = [main] if want == "none" else [w.partition("=")[0] for w in want.split()]
         diverged = sum(r["status"] == "diverged" for r in mine)
-        rows.append([run.partition("/")[2], changed(declared["run"][run], declared["run"][runs[0]]), "figure only" if want == "none" else shown_wants(want),
+        rows.append([run.partition("/")[2], changed(declared["run"][run], declared["run"][runs[0]]),
+                     "figure only" if want == "none" else shown_wants(want),
                      ", ".join(f"{in_words(m)} {measured(mine, m)}" for m in metrics) if mine else "–",
                      *[measured(mine, m) for m in extra], f"{len(mine)}{f', {diverged} diverged' if diverged else ''}"])
     return markdown(head, rows)
@@ -226,7 +228,8 @@ def made_on(records):
     """One sentence on where the numbers come from."""
     def several(values):
         return ", ".join(sorted(set(values)))
-    return (("Losses are mean squared errors in px². " if records[0]["data"]["name"] == "faces21" else "") + f"Measured on {several(r['versions']['device'] for r in records)} with torch {several(r['versions']['torch'] for r in records)}; "
+    unit = "Losses are mean squared errors in px². " if records[0]["data"]["name"] == "faces21" else ""
+    return (f"{unit}Measured on {several(r['versions']['device'] for r in records)} with torch {several(r['versions']['torch'] for r in records)}; "
             f"data: {several(r['data']['source'] for r in records)}. ± is the sample deviation over seeds.")
 
 
