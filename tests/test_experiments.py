@@ -418,7 +418,9 @@ def test_a_diverged_run_loses_every_comparison_and_is_judged():
         alive = keypoint_records if claim.startswith("K") else lenet_records
         records = [{**r, "status": "diverged"} if r["run"].endswith("/" + dead.replace("_", "-")) else r for r in alive()]
         assert report.verdict(claim, records)[0] == "does not hold"
-    assert report.verdict("K7", keypoint_records(adam=dict(status="diverged")))[0] == "holds"
+    blown_up = dict(valid=[100] * 99 + [7] + [1e8] * 150)
+    assert report.verdict("K7", keypoint_records(adam=blown_up))[0] == "holds"
+    assert report.verdict("K7", keypoint_records(adam=dict(**blown_up, status="diverged"), adam_bn=dict(valid=[90] * 120 + [6])))[0] == "does not hold"
     assert report.verdict("K2", keypoint_records(adam=dict(valid=[30] * 5 + [None], status="diverged")))[0] == "holds"
 
 
@@ -431,7 +433,7 @@ def test_numbers_as_reports_print_them():
     assert report.shown_wants("valid_loss=6") == "valid loss 6"
     assert report.shown_wants("tail_loss=0.512..0.547 test_acc=0.68..0.69 valid_acc@10=0.8") == "tail loss 0.512–0.547, test acc 68–69 %, valid acc at epoch 10 80 %"
     two = [record("a/b", valid=[9.0, 6.0]), record("a/b", seed=1, valid=[9.0, 8.0])]
-    assert report.measured(two, "valid_loss") == "7.00 ± 1.41" and report.measured(two, "valid_loss@1") == "9.00 ± 0.00"
+    assert report.measured(two, "valid_loss") == "7.000 ± 1.414" and report.measured(two, "valid_loss@1") == "9.000 ± 0.000"
     assert report.measured(two, "test_acc") == "–" and report.changed("--lr 0.1 --flip --lr 0.2", "--lr 0.1 --clip 1") == "lr 0.2, flip, no clip"
 
 
