@@ -201,8 +201,8 @@ def parse(argv):
         parser.error("--flip would swap left and right landmarks; report 1 does without it")
 
     args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", args.device):
-        parser.error(f"--device {args.device} is none of cpu, cuda, cuda:N, mps")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", args.device):
+        parser.error(f"--device {args.device} is none of cpu, cuda, cuda:N")
     try:
         torch.empty(0, device=args.device)
     except (RuntimeError, AssertionError) as e:
