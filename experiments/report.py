@@ -191,8 +191,14 @@ def measured(records, metric):
     numbers = [n for n in (value(r, metric) for r in records) if n is not None]
     if not numbers:
         return "–"
-    text = shown(metric, statistics.mean(numbers))
-    return f"{text} ± {shown(metric, statistics.stdev(numbers))}" if len(numbers) > 1 else text
+    mean = statistics.mean(numbers)
+    if len(numbers) == 1:
+        return shown(metric, mean)
+    deviation = statistics.stdev(numbers)
+    if "_acc" in metric:
+        return f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
+    digits = ".3g" if mean >= 1e4 else ".1f" if mean >= 10 else ".3f"  # both as the mean
+    return f"{mean:{digits}} ± {deviation:{digits}}"
 
 
 def table(declared, name, records):
