@@ -17,7 +17,6 @@ import http.client
 import math
 import os
 import pickle
-import shutil
 import sys
 import tarfile
 import tempfile

@@ -248,7 +248,7 @@ def test_the_test_set_is_scored_once_with_the_weights_asked_for(tmp_path, monkey
 
 
 def test_train_loss_is_the_mean_per_image_of_an_epoch_with_a_smaller_last_batch(tmp_path):
-    flags = f"--synthetic --batch-size 300 --epochs 1 --lr 1e-30 --threads 1"  # 1600 = 5 * 300 + 100; the weights do not move
+    flags = "--synthetic --batch-size 300 --epochs 1 --lr 1e-30 --threads 1"  # 1600 = 5 * 300 + 100; the weights do not move
     code, folder = go(tmp_path, flags)
     args, model, dataset = train.restore(folder)
     loss, accuracy = train.evaluate(args, model, dataset, dataset.train)
