@@ -3,10 +3,14 @@
     python train.py --model keypoint --data faces21 --optim adam --norm bn
     python -c "import models; print(models.build('lenet5', act='relu'))"
 
-A net is built from its own flags and nothing else: the keyword arguments of its class are the flags of train.py that it
-takes, and MODELS is the list of names. Nothing here imports the rest of the project.
+A net is built from its own flags and nothing else: the keyword arguments of its class (or function) are the flags of train.py
+that it takes, their defaults its own, and MODELS is the list of names. Each says what it wants and gives: `input_shape` (c, h, w)
+and `task`. Nothing here imports the rest of the project.
 """
 import inspect
+import socket
+import sys
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,6 +18,8 @@ from torch import nn
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}
 POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
 NORMS = ("none", "bn")
+INITS = ("default", "kaiming")
+ORDERS = ("conv-bn-relu-dropout-pool", "conv-relu-bn-dropout-pool", "pool-conv-bn-relu-dropout", "conv-dropout-bn-relu-pool")
 
 
 class Keypoint(nn.Module):
@@ -108,7 +114,170 @@ class LeNet5(nn.Module):
         return self.fc(self.flatten(self.conv2(self.conv1(x))))
 
 
-MODELS = {"keypoint": Keypoint, "lenet5": LeNet5}
+class Net(nn.Module):
+    """Report 3: the small net of its questions, (n, 3, 32, 32) -> logits (n, 10).
+
+    Two rounds of 5x5 convolution, ReLU and max pooling by 2, then 120 and 84 features. norm="bn" adds batch norm after each pooling
+    and after fc1's ReLU (the report's Net1), dropout acts right behind each of these three places, init="kaiming" draws the weights
+    of all convolutions and linear layers by Kaiming's uniform rule for ReLU, fan-in (Net2; PyTorch's default is the same rule with
+    a = sqrt(5), a bound smaller by sqrt(6)). channels: 12,32 is Net3, 256,256 Net4. Raises ValueError unless there are two.
+    """
+
+    input_shape = (3, 32, 32)
+    task = "classes"
+
+    def __init__(self, channels=(6, 16), norm="none", dropout=0.0, init="default"):
+        super().__init__()
+        if len(channels) != 2:
+            raise ValueError(f"net has two convolutions: two --channels, not {channels}")
+
+        def regulariser(normed):
+            return ([normed] if norm == "bn" else []) + ([nn.Dropout(dropout)] if dropout else [])
+
+        def block(c_in, c_out):
+            return nn.Sequential(nn.Conv2d(c_in, c_out, 5), nn.ReLU(), nn.MaxPool2d(2), *regulariser(nn.BatchNorm2d(c_out)))
+
+        self.conv1 = block(3, channels[0])  # 32 -> 28 -> 14
+        self.conv2 = block(channels[0], channels[1])  # 10 -> 5
+        self.flatten = nn.Flatten()  # 16 * 5 * 5 = 400
+        self.fc1 = nn.Sequential(nn.Linear(25 * channels[1], 120), nn.ReLU(), *regulariser(nn.BatchNorm1d(120)))
+        self.fc2 = nn.Sequential(nn.Linear(120, 84), nn.ReLU())
+        self.fc3 = nn.Linear(84, 10)
+        if init == "kaiming":
+            for layer in self.modules():
+                if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                    nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+
+    def forward(self, x):
+        x = self.flatten(self.conv2(self.conv1(x)))
+        return self.fc3(self.fc2(self.fc1(x)))
+
+
+def resnet18():
+    """torchvision's ResNet-18 with 10 outputs (report 3), (n, 3, 32, 32) -> logits (n, 10): 11.18 M parameters; its last layer is fc."""
+    from torchvision.models import resnet18  # here: importing torchvision takes as long as importing torch
+
+    model = resnet18(num_classes=10)
+    model.input_shape, model.task = (3, 32, 32), "classes"
+    return model
+
+
+class BatchNorm(nn.Module):
+    """Report 4: batch norm by hand (Ioffe and Szegedy, 2015), per channel (dimension 1). What torch.nn's does, under the same names.
+
+    In training it normalises by mean and (biased) variance of the batch, and moves running_mean and running_var a share `momentum`
+    towards the batch's mean and (unbiased) variance; momentum None: their plain average over all batches. In eval it normalises by
+    the running ones. Raises ValueError for an input of other dimensions, and in training for a single value per channel.
+    """
+
+    dims = ()  # of the inputs it takes
+
+    def __init__(self, features, eps=1e-5, momentum=0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight, self.bias = nn.Parameter(torch.ones(features)), nn.Parameter(torch.zeros(features))
+        self.register_buffer("running_mean", torch.zeros(features))
+        self.register_buffer("running_var", torch.ones(features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(self, x):
+        if x.dim() not in self.dims:
+            raise ValueError(f"expected an input of {' or '.join(map(str, self.dims))} dimensions, got {x.dim()}")
+        x = x.to(torch.promote_types(x.dtype, self.weight.dtype))  # after bfloat16 layers too, statistics are taken in float32
+        if self.training:
+            n = x.numel() // x.shape[1]
+            if n < 2:
+                raise ValueError(f"expected more than 1 value per channel when training, got an input of {tuple(x.shape)}")
+            var, mean = torch.var_mean(x, [d for d in range(x.dim()) if d != 1], correction=0)
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                share = 1 / self.num_batches_tracked.double() if self.momentum is None else self.momentum
+                self.running_mean += share * (mean - self.running_mean)
+                self.running_var += share * (var * n / (n - 1) - self.running_var)
+        else:
+            mean, var = self.running_mean, self.running_var
+        # (x - mean) / sqrt(var + eps) * weight + bias, as one multiplication and one addition an element
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        shift = self.bias - mean * scale
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        return x * scale.view(shape) + shift.view(shape)
+
+
+class BatchNorm1d(BatchNorm):
+    """Batch norm of (n, c) or (n, c, l)."""
+
+    dims = (2, 3)
+
+
+class BatchNorm2d(BatchNorm):
+    """Batch norm of (n, c, h, w)."""
+
+    dims = (4,)
+
+
+class Dropout(nn.Module):
+    """Report 4: dropout by hand, inverted (Srivastava et al., 2014, section 10): in training each value is zeroed with probability p and the
+    others are divided by 1 - p, so that eval needs no change. Draws the same values from torch's generator as torch.nn's on a CPU.
+    """
+
+    def __init__(self, p=0.5):
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"dropout must be a probability between 0 and 1, not {p}")
+        self.p = p
+
+    def forward(self, x):
+        if not self.training or self.p == 0:
+            return x
+        if self.p == 1:
+            return x * 0
+        return x * torch.empty_like(x).bernoulli_(1 - self.p).div_(1 - self.p)
+
+
+class MLP(nn.Module):
+    """Report 4: flatten 3072, linear 512, batch norm, ReLU, dropout, linear; (n, 3, 32, 32) -> logits (n, 10). norm="none" leaves batch norm out."""
+
+    input_shape = (3, 32, 32)
+    task = "classes"
+
+    def __init__(self, norm="bn", dropout=0.5):
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(3072, 512), *([BatchNorm1d(512)] if norm == "bn" else []), nn.ReLU(), Dropout(dropout),
+                                 nn.Linear(512, 10))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class CNN(nn.Module):
+    """Report 4: two blocks of 3x3 convolution (128 and 64 channels, no padding) and max pooling 3 with stride 2, then one linear layer;
+    (n, 3, 32, 32) -> logits (n, 10).
+
+    order: the layers of a block, one of ORDERS. Pooling first leaves 4x4 positions instead of 5x5, and the linear layer follows.
+    norm="none" leaves batch norm out.
+    """
+
+    input_shape = (3, 32, 32)
+    task = "classes"
+
+    def __init__(self, norm="bn", dropout=0.1, order=ORDERS[0]):
+        super().__init__()
+
+        def block(c_in, c_out):
+            layers = {"conv": nn.Conv2d(c_in, c_out, 3), "bn": BatchNorm2d(c_out), "relu": nn.ReLU(), "dropout": Dropout(dropout), "pool": nn.MaxPool2d(3, 2)}
+            return nn.Sequential(*(layers[name] for name in order.split("-") if name != "bn" or norm == "bn"))
+
+        self.block1 = block(3, 128)  # 32 -> 30 -> 14; pool first: 15 -> 13
+        self.block2 = block(128, 64)  # 12 -> 5; pool first: 6 -> 4
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(64 * (16 if order.startswith("pool") else 25), 10)
+
+    def forward(self, x):
+        return self.fc(self.flatten(self.block2(self.block1(x))))
+
+
+MODELS = {"keypoint": Keypoint, "lenet5": LeNet5, "net": Net, "resnet18": resnet18, "mlp": MLP, "cnn": CNN}
+IMAGENET = {"resnet18": "ResNet18_Weights.IMAGENET1K_V1"}  # torchvision's names of pretrained weights
 
 
 def flags_of(name):
@@ -122,6 +291,59 @@ def build(name, **flags):
     Raises KeyError for an unknown name, TypeError for a flag that the net does not take, ValueError for one that makes no sense.
     """
     return MODELS[name](**flags)
+
+
+def freeze(model, part):
+    """Freezes "features" (all but the last linear layer) or "none" of a net: their parameters learn nothing. Gives the frozen layers, which
+    are to stay in eval mode, so that batch norm keeps its statistics and dropout is off."""
+    if part == "none":
+        return []
+    layers = [layer for layer in model.modules() if not list(layer.children())]
+    last = [layer for layer in layers if isinstance(layer, nn.Linear)][-1]
+    frozen = [layer for layer in layers if layer is not last]
+    for layer in frozen:
+        layer.requires_grad_(False)
+    return frozen
+
+
+class NoWeights(Exception):
+    """Pretrained weights are not here or not these. The message says what was looked for and how to get it."""
+
+
+def imagenet_file(name, file=None):
+    """Path of the ImageNet weights of the net `name`: `file`, or where torchvision keeps them (they may not be there yet)."""
+    from torchvision.models import get_weight
+
+    return Path(file) if file else Path(torch.hub.get_dir(), "checkpoints", Path(get_weight(IMAGENET[name]).url).name)
+
+
+def load_imagenet(model, name, file=None):
+    """Loads torchvision's ImageNet weights into `model`, all but those of its last linear layer, which stays as it was drawn.
+
+    They come from `file`, or from torchvision's cache, or are downloaded into it. Raises NoWeights where they cannot be had or do not fit.
+    """
+    from torchvision.models import get_weight
+
+    path = imagenet_file(name, file)
+    how = f"Put {path.name} there, or name a copy with --weights FILE."
+    if not path.is_file():
+        if file:
+            raise NoWeights(f"There is no file {file} with the ImageNet weights of {name}. Name one in torchvision's format, or leave --weights out.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        waiting = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(20)  # torch would wait for ever where packets get lost
+        try:
+            torch.hub.download_url_to_file(get_weight(IMAGENET[name]).url, path, path.stem.rpartition("-")[2], progress=sys.stderr.isatty())
+        except (OSError, RuntimeError) as e:  # no network, or not the file of that digest
+            raise NoWeights(f"The ImageNet weights of {name} are not in {path} and could not be downloaded ({e}). {how}") from e
+        finally:
+            socket.setdefaulttimeout(waiting)
+    last = [key for key, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1] + "."
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict({**weights, **{k: v for k, v in model.state_dict().items() if k.startswith(last)}})
+    except Exception as e:  # whatever torch makes of a file that is no weights, or other weights
+        raise NoWeights(f"{path} does not hold ImageNet weights of {name} ({' '.join(str(e).split())[:200]}). {how}") from e
 
 
 def count_parameters(model):

@@ -11,6 +11,7 @@ has this run: try again later; 1 anything else.
 """
 import argparse
 import contextlib
+import copy
 import fcntl
 import hashlib
 import importlib.metadata
@@ -41,7 +42,7 @@ from losses import LOSSES, l2_penalty
 
 FINISHED, BAD_INPUT, DIVERGED, STOPPED = 0, 2, 3, 75
 # Where and how a run is made, not what it is: two runs that differ only here are the same run.
-NOT_IDENTITY = {"fingerprint", "runs", "run", "seed", "data_dir", "device", "threads", "stop_after", "save_every", "restart"}
+NOT_IDENTITY = {"fingerprint", "runs", "run", "seed", "data_dir", "weights", "device", "threads", "stop_after", "save_every", "restart"}
 
 
 class BadInput(Exception):
@@ -104,19 +105,26 @@ def make_parser():
 
     g = parser.add_argument_group("model", "a net takes only the flags that models.py gives it; others are refused")
     g.add_argument("--model", default="lenet5", choices=models.MODELS, help="the net")
-    g.add_argument("--act", default="sigmoid", choices=models.ACTIVATIONS, help="activation")
-    g.add_argument("--pool", default="avg", choices=models.POOLINGS, help="pooling")
-    g.add_argument("--channels", default=(16, 36), type=counts, help="channels of the convolutions (report 2a: wide 16,36; classic 6,16)")
-    g.add_argument("--kernels", default=(5, 3), type=counts, help="kernel sizes (wide 5,3; classic 5,5)")
-    g.add_argument("--fc", default=(128, 96), type=counts, help="hidden fully connected layers (wide 128,96; classic 120,84; 2-FC 128)")
-    g.add_argument("--norm", default="none", choices=models.NORMS, help="normalisation after convolutions")
-    g.add_argument("--dropout", default=0.0, type=share, help="share of features zeroed in training")
+    own = {"default": argparse.SUPPRESS}  # what is not given is left to the net
+    g.add_argument("--act", **own, choices=models.ACTIVATIONS, help="activation (lenet5: sigmoid)")
+    g.add_argument("--pool", **own, choices=models.POOLINGS, help="pooling (lenet5: avg)")
+    g.add_argument("--channels", **own, type=counts, help="channels of the convolutions (lenet5: 16,36, report 2a's classic 6,16; net: 6,16)")
+    g.add_argument("--kernels", **own, type=counts, help="kernel sizes (lenet5: 5,3; classic 5,5)")
+    g.add_argument("--fc", **own, type=counts, help="hidden fully connected layers (lenet5: 128,96; classic 120,84; 2-FC 128)")
+    g.add_argument("--norm", **own, choices=models.NORMS, help="normalisation (mlp, cnn: bn; others: none)")
+    g.add_argument("--dropout", **own, type=share, help="share of features zeroed in training (mlp: 0.5; cnn: 0.1; others: 0)")
+    g.add_argument("--order", **own, choices=models.ORDERS, help=f"layers of a block (cnn: {models.ORDERS[0]})")
+    g.add_argument("--init", **own, choices=models.INITS, help="how first weights are drawn (net: default, PyTorch's own)")
+    g.add_argument("--pretrained", action="store_true", help="start from torchvision's ImageNet weights, but for a new last layer (resnet18)")
+    g.add_argument("--weights", metavar="FILE", help="their file; default: torchvision's cache, downloaded into it where there is a network")
+    g.add_argument("--freeze", default="none", choices=("none", "features"), help="features: train the last layer only")
 
     g = parser.add_argument_group("data")
     g.add_argument("--data", default="cifar10", choices=data.NAMES, help="data set")
     g.add_argument("--data-dir", default="data", help="folder of the data sets")
     g.add_argument("--synthetic", action="store_true", help="the data set's generated twin: same shape, fewer images, no files")
-    g.add_argument("--split", help="cifar10: random (40,000 / 10,000) or all (no valid set); faces21: photograph or leak; default: the first")
+    g.add_argument("--split", help="cifar10: random (40,000 / 10,000), last (the last 10,000 are valid) or all (no valid set); faces21: photograph or leak; "
+                                      "default: the first")
     g.add_argument("--split-seed", default=0, type=whole, help="seed of the split; --seed does not change it")
     g.add_argument("--flip", action="store_true", help="mirror each training image with probability 1/2")
     g.add_argument("--pad-crop", default=0, type=pixels, metavar="PX", help="pad by PX black pixels, then crop at random")
@@ -150,6 +158,8 @@ def make_parser():
     g.add_argument("--init-from", metavar="RUN", help="start from the final weights of this run of the same seed, or of this .pt file")
     g.add_argument("--test-weights", default="final", choices=("final", "best"),
                    help="weights that score the test set, once: the last, or those best on valid")
+    g.add_argument("--test-each-epoch", action="store_true",
+                   help="report 3's protocol: score the test set after every epoch; result.json says how often")
     g.add_argument("--valid-rotation", default=0.0, type=degrees, metavar="DEG",
                    help="at the end, also score the valid images turned by DEG both ways (report 1's remark on turned faces); 0: do not")
     g.add_argument("--max-steps", type=count, help="end after so many steps, whatever --epochs says: for trying things out")
@@ -173,10 +183,10 @@ def parse(argv):
     given = {k: v for k, v in given.items() if v is not unset}
 
     takes, all_takes = models.flags_of(args.model), {k for name in models.MODELS for k in models.flags_of(name)}
-    for flag in sorted(all_takes - set(takes)):
-        if flag in given:
-            parser.error(f"{args.model} has no --{flag}; it takes {', '.join('--' + t for t in takes)}")
-        setattr(args, flag, None)
+    for flag in sorted(all_takes):
+        if flag in given and flag not in takes:
+            parser.error(f"{args.model} has no --{flag}; it takes {', '.join('--' + t for t in takes) or 'none of these flags'}")
+        setattr(args, flag, given.get(flag, takes.get(flag)))
     args.split = args.split or data.SPLITS[args.data][0]
     if args.split not in data.SPLITS[args.data]:
         parser.error(f"--split {args.split} is not one of {args.data}'s: {', '.join(data.SPLITS[args.data])}")
@@ -197,6 +207,14 @@ def parse(argv):
             parser.error(f"--milestones {','.join(map(str, args.milestones))} do not all come before the last of {args.epochs} epochs")
     if args.split == "all" and (args.schedule == "plateau" or args.valid_rotation or args.test_weights == "best"):
         parser.error("--schedule plateau, --valid-rotation and --test-weights best need a valid set; --split all has none")
+    if args.test_each_epoch and (args.data == "faces21" or args.test_weights == "best"):
+        parser.error("--test-each-epoch needs a test set, which faces21 has not, and scores the weights of each epoch, not the best on valid")
+    if args.pretrained and (args.model not in models.IMAGENET or args.init_from):
+        parser.error(f"--pretrained is for {', '.join(models.IMAGENET)} and excludes --init-from")
+    if args.weights and not args.pretrained:
+        parser.error("--weights does nothing without --pretrained")
+    if args.freeze != "none" and not (args.pretrained or args.init_from):
+        parser.error("--freeze keeps layers as they are: it needs --pretrained or --init-from")
     if args.flip and args.data == "faces21":
         parser.error("--flip would swap left and right landmarks; report 1 does without it")
 
@@ -208,8 +226,7 @@ def parse(argv):
     except (RuntimeError, AssertionError) as e:
         parser.error(f"--device {args.device} cannot be used here ({str(e).splitlines()[0]})")
     args.threads = args.threads or torch.get_num_threads()
-    start = init_file(args)
-    args.init_digest = hashlib.sha256(start.read_bytes()).hexdigest()[:16] if start and start.is_file() else None
+    args.init_digest = digest_of(init_file(args))
     if args.run is None:
         named = {k: v for k, v in given.items() if k not in NOT_IDENTITY | {"model"}}
         words = [k.replace("_", "-") + ("" if v is True else f"-{','.join(map(str, v)) if isinstance(v, tuple) else v}") for k, v in named.items()]
@@ -333,6 +350,8 @@ def fit(args, model, dataset, state, folder, stop_reason):
         lr = optimizer.param_groups[0]["lr"]
 
         model.train()
+        for layer in model.frozen:
+            layer.eval()
         for step in range(state["step"], steps):
             if reason := stop_reason():
                 state.update(step=step, seconds=state["seconds"] + time.monotonic() - started)
@@ -344,7 +363,7 @@ def fit(args, model, dataset, state, folder, stop_reason):
             tallies[0, step], tallies[1, step], tallies[2, step] = loss, right, penalty
 
         if norm is None:  # of the epoch's last step: one definition for all runs, and it costs the others nothing
-            norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])
+            norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
         sizes = torch.full((steps,), args.batch_size, dtype=torch.float64, device=picks.device)
         sizes[-1] = min(args.batch_size, len(picks) - (steps - 1) * args.batch_size)
         images = sizes.sum().item()
@@ -353,10 +372,12 @@ def fit(args, model, dataset, state, folder, stop_reason):
                "train_acc": tallies[1].sum().item() / images if model.task == "classes" else None,
                "penalty": (tallies[2].double() @ sizes).item() / images,
                "tail_loss": tallies[0, -2000:].mean().item() if steps >= 2000 else None,  # what report 2's 50k runs print
-               "valid_loss": None, "valid_acc": None, "test_acc": None, "grad_norm": norm.item(), "seconds": None}
+               "valid_loss": None, "valid_acc": None, "test_loss": None, "test_acc": None, "grad_norm": norm.item(), "seconds": None}
         if len(dataset.valid):
             row["valid_loss"], row["valid_acc"] = evaluate(args, model, dataset, dataset.valid)
-        diverged = not all(math.isfinite(row[k]) for k in ("train_loss", "valid_loss") if row[k] is not None)
+        if args.test_each_epoch:
+            row["test_loss"], row["test_acc"] = evaluate(args, model, dataset, dataset.test)
+        diverged = not all(math.isfinite(row[k]) for k in ("train_loss", "valid_loss", "test_loss") if row[k] is not None)
         row["seconds"] = round(state["seconds"] + time.monotonic() - started, 3)
         row = {k: v if v is None or math.isfinite(v) else None for k, v in row.items()}  # strict JSON has no nan
         state["rows"].append(row)
@@ -389,12 +410,12 @@ def finish(args, model, dataset, state, folder, status, facts):
         save_torch(best["weights"], folder / "best.pt")
     metrics = {"train_loss": last["train_loss"], "train_acc": last["train_acc"], "valid_loss": last["valid_loss"], "valid_acc": last["valid_acc"],
                "best_epoch": best and best["epoch"], "best_valid_loss": best and best["valid_loss"], "best_valid_acc": best and best["valid_acc"],
-               "test_loss": None, "test_acc": None}
-    evaluations = 0
+               "test_loss": last["test_loss"], "test_acc": last["test_acc"]}
+    evaluations = len(state["rows"]) if args.test_each_epoch else 0
     if status == "finished" and args.valid_rotation:
         turned = [evaluate(args, model, dataset, dataset.valid, degrees)[0] for degrees in (args.valid_rotation, -args.valid_rotation)]
         metrics["valid_loss_turned"] = sum(turned) / 2
-    if status == "finished" and len(dataset.test):
+    if status == "finished" and len(dataset.test) and not args.test_each_epoch:
         if args.test_weights == "best":
             model.load_state_dict(best["weights"])
         metrics["test_loss"], metrics["test_acc"] = evaluate(args, model, dataset, dataset.test)
@@ -494,9 +515,11 @@ def log_row(folder, row, args):
     def show(name, scale=1, digits=4):
         value = row[name]
         return "-" if value is None else f"{scale * value:.{digits}f}" if value < 1e4 else f"{value:.3g}"
-    accuracy = f"  acc train {show('train_acc', 100, 2)} % valid {show('valid_acc', 100, 2)} %" if row["train_acc"] is not None else ""
-    say(folder, f"epoch {row['epoch']}/{args.epochs}  lr {row['lr']:g}  loss train {show('train_loss')} valid {show('valid_loss')}"
-                f"{accuracy}  {row['seconds']:.1f} s")
+    parts = ["train"] + ["valid"] * (args.split != "all") + ["test"] * args.test_each_epoch
+    loss = "".join(f" {part} {show(part + '_loss')}" for part in parts)
+    accuracy = "".join(f" {part} {show(part + '_acc', 100, 2)} %" for part in parts)
+    say(folder, f"epoch {row['epoch']}/{args.epochs}  lr {row['lr']:g}  loss{loss}{'  acc' + accuracy if row['train_acc'] is not None else ''}"
+                f"  {row['seconds']:.1f} s")
 
 
 @contextlib.contextmanager
@@ -594,27 +617,46 @@ def prepare(args):
     if (model.input_shape, model.task) != (shape, task):
         raise BadInput(f"{args.model} takes {'x'.join(map(str, model.input_shape))} images and gives {model.task}; --data {args.data} has "
                        f"{'x'.join(map(str, shape))} and {task}. Name another --model or --data.")
-    if args.init_from:
+    if args.pretrained:
+        try:
+            models.load_imagenet(model, args.model, args.weights)
+        except models.NoWeights as e:
+            raise BadInput(str(e)) from e
+        args.init_digest = digest_of(init_file(args))  # it may have been downloaded just now
+    elif args.init_from:
         try:
             model.load_state_dict(torch.load(init_file(args), map_location="cpu", weights_only=True))
         except Exception as e:  # whatever torch makes of a file that is no weights, or other weights
             reason = " ".join(str(e).split())[:200] or type(e).__name__ if init_file(args).exists() else "train that run first"
             raise BadInput(f"--init-from {args.init_from}: {init_file(args)} cannot be started from ({reason}).") from e
+    model.frozen = models.freeze(model, args.freeze)
+    if args.batch_size == 1 or len(dataset.train) * (2 if args.rotated_copies else 1) % args.batch_size == 1:
+        try:
+            copy.deepcopy(model)(torch.zeros(1, *shape))
+        except ValueError as e:
+            raise BadInput(f"--batch-size {args.batch_size} leaves one image for the last step of an epoch, from which batch norm can take no "
+                           "statistics. Take another --batch-size.") from e
     device = torch.device(args.device)
     return dataset.to(device), model.to(device, memory_format=torch.channels_last if args.bf16 else torch.preserve_format)
 
 
 def init_file(args):
-    """The weights that --init-from names: a .pt file, or the final ones of that run and seed; None without it."""
+    """The weights that --init-from or --pretrained names: a file, or the final ones of a run and seed; None without them."""
+    if args.pretrained:
+        return models.imagenet_file(args.model, args.weights)
     if not args.init_from:
         return None
     return Path(args.init_from) if args.init_from.endswith(".pt") else Path(args.runs, args.init_from, f"seed{args.seed}", "model.pt")
 
 
+def digest_of(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file and file.is_file() else None
+
+
 def restore(folder, data_dir=None, device="cpu"):
     """(args, net in eval mode with its final weights, data set) of a finished run's folder, for plots and tables."""
     args = argparse.Namespace(**read_json(Path(folder) / "args.json"))
-    args.device, args.data_dir, args.init_from = device, data_dir or args.data_dir, None
+    args.device, args.data_dir, args.init_from, args.pretrained = device, data_dir or args.data_dir, None, False
     dataset, model = prepare(args)
     model.load_state_dict(torch.load(Path(folder) / "model.pt", map_location=device, weights_only=True))
     return args, model.eval(), dataset
@@ -623,10 +665,10 @@ def restore(folder, data_dir=None, device="cpu"):
 def same_run(args, folder):
     """Was this folder made with the same flags? One that an older train.py did not have counts as left at its default."""
     old, parser = read_json(folder / "args.json"), make_parser()
-    ours = identity(args)
-    if args.init_from and not init_file(args).exists():  # a folder copied without the run that it started from
+    ours, own = identity(args), models.flags_of(args.model)
+    if init_file(args) and not init_file(args).exists():  # a folder copied without the run that it started from
         ours.pop("init_digest")
-    return all(old[k] == v if k in old else v in (None, parser.get_default(k)) for k, v in ours.items())
+    return all(old[k] == v if k in old else v in (None, parser.get_default(k), own.get(k)) for k, v in ours.items())
 
 
 def finished_before(args, folder, flags):
