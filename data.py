@@ -34,7 +34,9 @@ from tqdm import tqdm
 NAMES = ("cifar10", "faces21", "caltech35")
 SPLITS = {"cifar10": ("random", "all", "last"), "faces21": ("photograph", "leak"), "caltech35": ("given",)}
 CIFAR_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
-MEAN_STD = {"cifar10": ([0.5] * 3, [0.5] * 3), "caltech35": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}
+MEAN_STD = {"half": ([0.5] * 3, [0.5] * 3), "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+            "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}
+NORMALISED = {"cifar10": "half", "caltech35": "imagenet"}  # by the reports; faces21: each crop by its own mean and deviation
 VALID_SHARE = 0.2  # reports 1, 2 and 4: 80 % train, 20 % valid (CIFAR-10: 40,000 and 10,000)
 FACE_SIDE = 112
 COURSE_COPY = "it is the course's own copy: put its archive on this box and run `python data.py unpack ARCHIVE`"
@@ -81,6 +83,8 @@ class Dataset:
             x = shift(x, draws["shift"])
         if "flip" in draws:
             x = torch.where(draws["flip"][:, None, None, None], x.flip(-1), x)
+        if "ops" in draws:
+            x = operate(x, draws["ops"], draws["amounts"], draws.get("mix"))
         own = self.mean.dim() == 4
         x = (x.float() - (self.mean[idx] if own else self.mean)).div_(self.std[idx] if own else self.std)
         if "degrees" in draws:  # only what is turned is sampled anew; the angles lie on the CPU, so that choosing waits for nothing
@@ -94,12 +98,30 @@ class Dataset:
 
 # ---------------------------------------------------------------------------------------------------------- augmentation
 
+ON_CPU = ("degrees", "ops")  # draws that Dataset.batch wants on the CPU; the others on the images' device
+# The operations of AutoAugment and AugMix by number, 0 being none. The first five move pixels, the next four are blends, and all nine
+# have a signed amount: pixels per pixel, a share of the side, degrees, what is added to the weight 1 of the image. Posterize's
+# amount is the number of bits kept, Solarize's the lowest value inverted; the other three have none.
+OPS = ("", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast", "Sharpness",
+       "Posterize", "Solarize", "AutoContrast", "Equalize", "Invert")
+# AutoAugment's policy for CIFAR-10 (Cubuk et al. 2019, appendix): an image gets one of these pairs, either operation with its
+# probability; then comes the magnitude, 0..9, where it has a meaning.
+AUTOAUGMENT = [[op.split() for op in pair.split(", ")] for pair in (
+    "Invert .1, Contrast .2 6", "Rotate .7 2, TranslateX .3 9", "Sharpness .8 1, Sharpness .9 3", "ShearY .5 8, TranslateY .7 9",
+    "AutoContrast .5, Equalize .9", "ShearY .2 7, Posterize .3 7", "Color .4 3, Brightness .6 7", "Sharpness .3 9, Brightness .7 9",
+    "Equalize .6, Equalize .5", "Contrast .6 7, Sharpness .6 5", "Color .7 7, TranslateX .5 8", "Equalize .3, AutoContrast .4",
+    "TranslateY .4 3, Sharpness .2 6", "Brightness .9 6, Color .2 8", "Solarize .5 2, Invert .0", "Equalize .2, AutoContrast .6",
+    "Equalize .2, Equalize .6", "Color .9 9, Equalize .6", "AutoContrast .8, Solarize .2 8", "Brightness .1 3, Color .7 0",
+    "Solarize .4 5, AutoContrast .9", "TranslateY .9 9, TranslateY .7 9", "AutoContrast .9, Solarize .8 3", "Equalize .8, Invert .1",
+    "TranslateY .7 9, AutoContrast .9")]
 
-def draw(visits, generator, flip=False, pad=0, rotate=0.0, upright=None):
+
+def draw(visits, generator, flip=False, pad=0, rotate=0.0, upright=None, autoaugment=0.0, augmix=0.0):
     """An epoch's random augmentation, one draw per visited image, on the CPU: the same for every device and batch size.
 
-    visits: how many images the epoch visits. upright: a bool mask (visits,) of those that are not turned. Gives a dict for
-    Dataset.batch, whose tensors have `visits` rows; entries that are off are left out.
+    visits: how many images the epoch visits. upright: a bool mask (visits,) of those that are not turned. autoaugment, augmix: the
+    probability that an image gets it; one of them at most. Gives a dict for Dataset.batch, whose tensors have `visits` rows;
+    entries that are off are left out.
     """
     draws = {}
     if pad:
@@ -110,7 +132,43 @@ def draw(visits, generator, flip=False, pad=0, rotate=0.0, upright=None):
         draws["degrees"] = (torch.rand(visits, generator=generator) * 2 - 1) * rotate
         if upright is not None:
             draws["degrees"][upright] = 0
+    if autoaugment:
+        draws.update(draw_autoaugment(visits, generator, autoaugment))
+    elif augmix:
+        draws.update(draw_augmix(visits, generator, augmix))
     return draws
+
+
+def draw_autoaugment(visits, generator, share):
+    """AutoAugment for a `share` of the images: ops, int64 (visits, 1, 2), numbers in OPS; amounts, float32, theirs."""
+    table = torch.tensor([[(OPS.index(op), float(p), int(*level)) for op, p, *level in pair] for pair in AUTOAUGMENT])
+    ops, chance, level = table[torch.randint(len(table), (visits, 1), generator=generator)].unbind(-1)
+    done = (torch.rand(visits, 1, 1, generator=generator) < share) & (torch.rand(ops.shape, generator=generator) < chance)
+    return {"ops": ops.long() * done, "amounts": _amounts(ops.long(), level.long(), generator, translate=150 / 331, bits=8)}
+
+
+def draw_augmix(visits, generator, share, severity=3, chains=3, depth=3):
+    """AugMix (Hendrycks et al. 2020, alpha = 1) for a `share` of the images: chains of one to `depth` operations, mixed.
+
+    Gives ops and amounts as above, (visits, chains, depth), and mix, float32 (visits, 1 + chains): weights of image and chains.
+    """
+    choice = torch.tensor([1, 2, 3, 4, 5, 10, 11, 12, 13])  # of OPS; neither blends nor Invert
+    ops = choice[torch.randint(len(choice), (visits, chains, depth), generator=generator)]
+    amounts = _amounts(ops, torch.randint(severity, ops.shape, generator=generator), generator, translate=1 / 3, bits=4)
+    length = torch.randint(1, depth + 1, (visits, chains, 1), generator=generator)
+    done = torch.rand(visits, 1, 1, generator=generator) < share
+    image, parts = torch.rand(visits, 1, generator=generator), torch.empty(visits, chains).exponential_(generator=generator)
+    mix = torch.cat([image, (1 - image) * parts / parts.sum(1, keepdim=True)], 1)  # Beta(1, 1), its rest by Dirichlet(1, 1, 1)
+    mix = torch.where(done[:, 0], mix, torch.eye(1 + chains)[0])  # exactly the image where AugMix is not
+    return {"ops": ops * done * (torch.arange(depth) < length), "amounts": amounts, "mix": mix}
+
+
+def _amounts(ops, level, generator, translate, bits):
+    """Amounts of `ops` at magnitudes `level`, signs drawn; translate: the largest one; bits: what Posterize keeps at level 0."""
+    largest = dict.fromkeys(OPS[6:10], 0.9) | {"ShearX": 0.3, "ShearY": 0.3, "TranslateX": translate, "TranslateY": translate, "Rotate": 30}
+    table = torch.stack([torch.linspace(0, largest.get(op, 0), 10) for op in OPS])
+    table[OPS.index("Posterize")], table[OPS.index("Solarize")] = bits - torch.arange(10) // 2, torch.linspace(255, 0, 10)
+    return table[ops, level] * torch.where(ops < 10, 2 * torch.randint(2, ops.shape, generator=generator) - 1, 1)
 
 
 def shift(x, by):
@@ -148,17 +206,98 @@ def rotate(x, degrees, landmarks=None):
     return turned, points.view(n, -1)
 
 
+def operate(x, ops, amounts, mix=None):
+    """uint8 RGB images (n, 3, h, w) as torchvision's AutoAugment (mix: None) or AugMix leaves them; ops, amounts, mix as drawn above.
+
+    ops is on the CPU, so that sorting by it waits for nothing; the others are on the images' device.
+    """
+    chains, ops, amounts = ops.shape[1], ops.flatten(0, 1), amounts.flatten(0, 1)
+    kinds, orders = ops.sort(0)  # images with the same operation become neighbours
+    kinds, orders, ranks = torch.stack([kinds, orders, orders.argsort(0)]).to(x.device)
+    ends = x.repeat_interleave(chains, 0)
+    for op, kind, order, rank, amount in zip(ops.T, kinds.T, orders.T, ranks.T, amounts.T):
+        none, *counts = op.bincount(minlength=len(OPS)).tolist()
+        ends, amount, moved = ends.index_select(0, order), amount[order], slice(none, none + sum(counts[:5]))
+        if sum(counts[:5]):
+            ends[moved] = move(ends[moved], kind[moved], amount[moved], "nearest" if mix is None else "bilinear")
+        others = ends[moved.stop:].split(counts[5:]), amount[moved.stop:, None, None, None].split(counts[5:])
+        for name, some, a in zip(OPS[6:], *others):
+            if len(some):
+                some.copy_(change(some, name, a))
+        ends = ends.index_select(0, rank)
+    if mix is None:
+        return ends
+    mix = mix[..., None, None, None]
+    mixed = mix[:, 0] * x
+    for i in range(chains):
+        mixed += mix[:, 1 + i] * ends[i::chains]
+    return mixed.byte()
+
+
+def move(x, kind, amount, mode):
+    """uint8 images (n, c, h, w) sheared from the upper left corner, shifted by whole pixels, or turned counter-clockwise.
+
+    kind (n,): a number in OPS, 1..5; amount (n,). Black comes in. mode: "nearest" or "bilinear".
+    """
+    h, w = x.shape[2:]
+    shear_x, shear_y, right, down, degrees = ((amount * (kind == i))[:, None, None] for i in range(1, 6))
+    cos, sin = torch.deg2rad(degrees).cos(), torch.deg2rad(degrees).sin()
+    # Where does each pixel of the result come from? As in rotate.
+    xs, ys = (torch.arange(w, device=x.device) + 0.5 - w / 2), (torch.arange(h, device=x.device)[:, None] + 0.5 - h / 2)
+    from_x = cos * xs + ((shear_x - sin) * ys + (shear_x * h / 2 - (right * w).trunc()))
+    from_y = (shear_y + sin) * xs + (cos * ys + (shear_y * w / 2 - (down * h).trunc()))
+    grid = torch.stack([from_x * (2 / w), from_y * (2 / h)], -1)
+    return F.grid_sample(x.float(), grid, mode=mode, padding_mode="zeros", align_corners=False).round_().byte()
+
+
+def change(x, op, a):
+    """uint8 RGB images (n, 3, h, w) after `op`, one of OPS[6:], with amounts `a` (n, 1, 1, 1)."""
+    if op == "Posterize":
+        return x & (256 - (1 << (8 - a.long()))).byte()
+    if op == "Solarize":
+        return torch.where(x >= a, 255 - x, x)
+    if op == "AutoContrast":  # stretches each channel to 0..255; one of a single value stays
+        low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
+        flat = low == high
+        return ((x - low.masked_fill(flat, 0)) * (255 / (high - low)).masked_fill(flat, 1)).clamp_(0, 255).byte()
+    if op == "Equalize":
+        return equalize(x)
+    if op == "Invert":
+        return 255 - x
+    other = 0 * a if op == "Brightness" else x.float()
+    if op == "Sharpness":  # the blurred image: pixels and their neighbours averaged, themselves with weight 5; the rim is not blurred
+        inner = other[:, :, 1:-1, 1:-1]
+        three = other[..., :-2] + other[..., 1:-1] + other[..., 2:]
+        inner.copy_(((three[:, :, :-2] + three[:, :, 1:-1] + three[:, :, 2:] + 4 * inner) / 13).round_())
+    elif op != "Brightness":  # grey, for Contrast its mean
+        other = (0.2989 * other[:, :1] + 0.587 * other[:, 1:2] + 0.114 * other[:, 2:]).floor_()
+        other = other.mean((1, 2, 3), keepdim=True) if op == "Contrast" else other
+    return ((1 + a) * x - a * other).clamp_(0, 255).byte()
+
+
+def equalize(x):
+    """uint8 images (n, c, h, w) whose channels each got as flat a histogram as can be; one of nearly a single value stays."""
+    values = x.flatten(2).flatten(0, 1).long()
+    places = (values + 256 * torch.arange(len(values), device=x.device)[:, None]).flatten()
+    counts = places.new_zeros(256 * len(values)).scatter_add_(0, places, torch.ones_like(places)).view(-1, 256)
+    below = counts.cumsum(1) - counts
+    step = below.gather(1, values.amax(1, keepdim=True)) // 255
+    table = ((below + step // 2) // step.clamp_min(1)).clamp_max_(255)
+    return torch.where(step > 0, table.gather(1, values), values).byte().view_as(x)
+
+
 # --------------------------------------------------------------------------------------------------------------- loading
 
 
-def load(name, root="data", synthetic=False, split=None, split_seed=0):
+def load(name, root="data", synthetic=False, split=None, split_seed=0, normalise=None):
     """The data set `name` under the folder `root`, split, on the CPU: a Dataset.
 
     split, CIFAR-10: "random" (40,000 train, 10,000 valid), "last" (report 4: the last 10,000 training images are valid) or "all"
     (report 3, and report 2's 50k runs: 50,000 train, no valid).
     split, faces21: "photograph" (never two faces of one photograph on both sides) or "leak" (one turned copy of every face is made
     beforehand and all images are split at random, so that a face and its copy may part: how "valid" can come to know "train").
-    None: the first of these. Raises DataError where data are missing or broken, ValueError for a split that `name` does not have.
+    None: the first of these. normalise: one of MEAN_STD, for class images; None: as NORMALISED says. Raises DataError where data are
+    missing or broken, ValueError for a split that `name` does not have.
     """
     if name not in NAMES:
         raise DataError(f"There is no data set {name}. There are {', '.join(NAMES)}.")
@@ -188,7 +327,8 @@ def load(name, root="data", synthetic=False, split=None, split_seed=0):
         shuffled = train[torch.randperm(len(train), generator=generator)]
         n_valid = round(VALID_SHARE * len(train))
         valid, train = shuffled[:n_valid].sort().values, shuffled[n_valid:].sort().values
-    mean, std = own_mean_std(images) if name == "faces21" else (255 * torch.tensor(s)[:, None, None] for s in MEAN_STD[name])
+    mean, std = own_mean_std(images) if name == "faces21" else (
+        255 * torch.tensor(s)[:, None, None] for s in MEAN_STD[normalise or NORMALISED[name]])
     return Dataset(name, raw["source"], synthetic, images, targets, train, valid, test, raw["classes"], mean, std, raw["fingerprint"])
 
 

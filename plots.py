@@ -1,6 +1,9 @@
-"""Run folders in, pictures out: training curves, and predicted over true landmarks.
+"""Run folders in, pictures out: training curves, sweeps of a setting, and predicted over true landmarks.
 
     python plots.py curves --runs runs --out figures --seeds "0 1 2" --last 50 keypoints/adam keypoints/adam-sgd
+    python plots.py sweep --what lr --seeds "0 1 2" mlp_cnn/lr-1e-1 mlp_cnn/lr-1e-2 mlp_cnn/lr-1e-3
+    python plots.py by-epoch net/baseline net/bn
+    python plots.py single --seeds "0 1" mlp_cnn/lr-1e-2
     python plots.py faces --runs runs --out figures keypoints/adam keypoints/adam-bn
 
 Nothing here trains, and nothing needs a display. A *record* is what one run left behind, as a dict: the content of its
@@ -12,6 +15,7 @@ import argparse
 import json
 import math
 import os
+import statistics
 import sys
 from pathlib import Path
 
@@ -29,8 +33,8 @@ STYLE = {"font.size": 9, "axes.titlesize": 10, "legend.fontsize": 9, "axes.grid"
 COLOURS = ["#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00"]
 MARKERS = ["o", "s", "D", "P", "p", "<", "h", ">", "d"]  # no x, star or upright triangle: those have a meaning below
 PARTS = {"train": "--", "valid": "-", "test": ":"}
-COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "penalty", "tail_loss", "valid_loss", "valid_acc", "test_acc", "grad_norm",
-           "seconds")
+COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "penalty", "tail_loss", "valid_loss", "valid_acc", "test_loss", "test_acc",
+           "grad_norm", "seconds")
 # The 21 landmarks in file order: brows 0-5, eyes 6-9 with pupils 16 and 17, nose 10-12 and 18, lips 13-15, mouth's corners 19 and 20.
 STROKES = [(0, 1, 2), (3, 4, 5), (6, 16, 7), (8, 17, 9), (10, 18, 12, 11, 10), (19, 13, 20, 15, 19)]
 
@@ -96,62 +100,95 @@ def draw_curves(records, last=0):
     mean, and a band from the smallest to the largest. A panel for the loss and, where any run has one, for the accuracy in %,
     with a star for the final test accuracy. `last` > 0 adds panels of only that many last epochs, if there are more than that.
     Points far above the rest do not set the loss axis: each gets a triangle at the upper edge, the panel's title the highest."""
-    if not records:
-        raise ValueError("no records to draw")
-    groups = {}
-    for record in records:
-        groups.setdefault(record["run"], []).append(record)
-    names, epochs = _short_names(groups), _length(records)
+    groups = _by_run(records)
+    names, epochs, looks = _short_names(groups), _length(records), _looks(groups)
     has_accuracy = any(_table(records, f"{part}_acc", epochs).count() for part in PARTS)
     starts = [1] + [epochs - last + 1] * (0 < last < epochs)
     panels = [(metric, first) for first in starts for metric in ["loss", "acc"][:1 + has_accuracy]]
     rows, columns = (1, 1) if len(panels) == 1 else (len(panels) // 2, 2)
 
-    looks = {}
-    for i, run in enumerate(groups):
-        colour = COLOURS[i] if len(groups) <= len(COLOURS) else matplotlib.colormaps["viridis"](0.92 * i / (len(groups) - 1))
-        looks[run] = {"color": colour, "marker": MARKERS[i % len(MARKERS)]}
-    handles = [Line2D([], [], markersize=5, label=names[run] + _note(groups[run]), **looks[run]) for run in groups]
-    widths = [len(handle.get_label()) + 8 for handle in handles]  # in letters, with the sample of the line
-    wide = 7 if columns == 1 else 10  # inches; some 14 letters to the inch
-    per_row = len(groups) if sum(widths) <= 14 * wide else max(1, 14 * wide // max(widths))
-    height = 3.5 * rows + 0.7 + 0.2 * math.ceil(len(groups) / per_row)
     with matplotlib.rc_context(STYLE):
-        fig = Figure((wide, height), dpi=150, layout="constrained")
-        fig.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
+        fig = _figure(7 if columns == 1 else 10, 3.5 * rows + 0.5)
         used = set()
         for ax, (metric, first) in zip(fig.subplots(rows, columns, squeeze=False).flat, panels):
             used |= _panel(ax, groups, looks, names, metric, first, epochs)
-        fig.legend(handles=handles, loc="outside lower center", ncols=per_row)
-        keys = fig.legend(handles=[key for name, key in _keys().items() if name in used], loc="outside upper center", ncols=7)
-        _say_generated(keys, [run for run in groups if any((r.get("data") or {}).get("synthetic") for r in groups[run])], names)
+        _legends(fig, {run: names[run] + _note(groups[run]) for run in groups}, looks, _keys(), used, groups, names)
     return fig
 
 
-def _panel(ax, groups, looks, names, metric, first, epochs):
-    """Draw one metric from epoch `first` on. -> the names of the _keys it used."""
+def _by_run(records):
+    """{run: its records}, in the order given. Raises ValueError where there are none."""
+    if not records:
+        raise ValueError("no records to draw")
+    groups = {}
+    for record in records:
+        groups.setdefault(record["run"], []).append(record)
+    return groups
+
+
+def _looks(runs):
+    """{run: a colour and a marker of its own}"""
+    looks = {}
+    for i, run in enumerate(runs):
+        colour = COLOURS[i] if len(runs) <= len(COLOURS) else matplotlib.colormaps["viridis"](0.92 * i / (len(runs) - 1))
+        looks[run] = {"color": colour, "marker": MARKERS[i % len(MARKERS)]}
+    return looks
+
+
+def _figure(wide, high):
+    """A Figure of so many inches; _legends makes it higher."""
+    fig = Figure((wide, high), dpi=150, layout="constrained")
+    fig.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
+    return fig
+
+
+def _legends(fig, labels, looks, keys, used, groups, names, title=None):
+    """Below the panels, what each run of `labels` looks like; above them, the `keys` that are `used`, and if data were generated."""
+    handles = [Line2D([], [], markersize=5, label=label, **looks[run]) for run, label in labels.items()]
+    keys = [key for name, key in keys.items() if name in used]
+    columns = {}
+    for where, shown in (("lower", handles), ("upper", keys)):
+        widths = [len(handle.get_label()) + 8 for handle in shown]  # in letters, with the sample of the line
+        wide = 14 * int(fig.get_figwidth())  # some 14 letters to the inch
+        columns[where] = max(1, len(shown) if sum(widths) <= wide else wide // max(widths))
+        fig.set_figheight(fig.get_figheight() + 0.2 * math.ceil(len(shown) / columns[where]))
+    if handles:
+        fig.legend(handles=handles, loc="outside lower center", ncols=columns["lower"], title=title)
+    legend = fig.legend(handles=keys, loc="outside upper center", ncols=columns["upper"])
+    _say_generated(legend, [run for run in groups if any((r.get("data") or {}).get("synthetic") for r in groups[run])], names)
+
+
+def _panel(ax, groups, looks, names, metric, first, epochs, parts=PARTS, cap=math.inf):
+    """Draw one metric from epoch `first` on. -> the names of the _keys it used.
+
+    `parts`: {part: line style}, those to draw; the loss axis is that of all parts, so that panels of single parts compare. No loss
+    above `cap` gets room on it; a run that is mostly above it has fewer triangles there, lest it hide those of others."""
     x = np.arange(first, epochs + 1)
     tables = [(run, part, _table(group, f"{part}_{metric}", epochs)[:, first - 1:]) for run, group in groups.items() for part in PARTS]
     tables = [(run, part, table) for run, part, table in tables if table.count()]
+    top = _scale(ax, tables, first, cap) if metric == "loss" and tables else math.inf
+    tables = [(run, part, table) for run, part, table in tables if part in parts]
     used = {part for _, part, _ in tables}
-    top = _scale(ax, tables, first) if metric == "loss" and tables else math.inf
     peaks = {}
     for run, part, table in tables:
-        look, high = looks[run], table.max(0)
+        look, high = looks.get((run, part), looks[run]), table.max(0)
+        fill = look["color"] if parts[part] == "-" else "white"
         step = max(1, len(x) // 8)  # runs put their markers at different epochs, or those of close curves would hide each other
-        ax.plot(x, table.mean(0), PARTS[part], **look, markersize=4, markevery=(list(groups).index(run) * step // len(groups), step),
-                markerfacecolor=look["color"] if part == "valid" else "white", linewidth=1 if part == "train" else 1.4, label=f"{run} {part}")
+        every = (list(groups).index(run) * step // len(groups), step)
+        ax.plot(x, table.mean(0), parts[part], **look, markersize=4, markevery=every, markerfacecolor=fill,
+                linewidth=1 if parts[part] == "--" else 1.4, label=f"{run} {part}")
         if len(table) > 1:
             ax.fill_between(x, table.min(0), np.ma.masked_where(high > top, high), color=look["color"], alpha=0.15, linewidth=0)
             used.add("band")
         above = np.ma.filled(high > top, False)
         if above.any():
             ax.plot(x[above], np.full(above.sum(), 0.98), "^", transform=ax.get_xaxis_transform(), color=look["color"], markersize=6,
-                    markerfacecolor="white" if part == "train" else look["color"], clip_on=False, zorder=6, label=f"{run} above the axis")
+                    markerfacecolor="white" if parts[part] == "--" else look["color"], clip_on=False, zorder=6,
+                    markevery=every if above.mean() > 0.5 and parts is not PARTS else None, label=f"{run} above the axis")
             peaks[run] = max(peaks.get(run, 0), high[above].max())
             used.add("above")
     for run, group in groups.items():
-        used |= _ends(ax, run, group, looks[run]["color"], metric, first, epochs, top)
+        used |= _ends(ax, run, group, looks[run]["color"], metric, first, epochs, top, parts)
     pad = max(0.015 * (epochs - first), 0.2)
     ax.set_xlim(first - min(pad, 0.9), epochs + pad)  # no tick for an epoch 0
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
@@ -163,19 +200,19 @@ def _panel(ax, groups, looks, names, metric, first, epochs):
     return used
 
 
-def _ends(ax, run, group, colour, metric, first, epochs, top):
-    """Mark a run's final test accuracy, and where it diverged. -> the names of the _keys it used."""
+def _ends(ax, run, group, colour, metric, first, epochs, top, parts):
+    """Mark a run's final test accuracy, unless for a single part, and where it diverged. -> the names of the _keys it used."""
     used = set()
     tests = [100 * r["metrics"]["test_acc"] for r in group if r["metrics"].get("test_acc") is not None]
-    if tests and metric == "acc":
+    if tests and metric == "acc" and len(parts) > 1:
         ax.plot(_length(group), np.mean(tests), "*", color=colour, markersize=12, markeredgecolor="white", clip_on=False, zorder=5,
                 label=f"{run} final test")
         used.add("star")
     for record in group:
         if record["status"] == "diverged" and _length([record]) >= first:
             # On the last number that the run has; on the upper edge where that is out of sight, or already the first was not finite.
-            ends = [end for part in ("train", "valid") for end in enumerate(_table([record], f"{part}_{metric}", epochs)[0], 1)
-                    if end[1] is not np.ma.masked]
+            ends = [end for part in parts if part != "test" or len(parts) == 1
+                    for end in enumerate(_table([record], f"{part}_{metric}", epochs)[0], 1) if end[1] is not np.ma.masked]
             epoch, value = ends[-1] if ends else (_length([record]), math.inf)
             inside = bool(ends) and value <= top
             ax.plot(epoch, value if inside else 0.98, "x", transform=ax.transData if inside else ax.get_xaxis_transform(), color=colour,
@@ -184,14 +221,15 @@ def _ends(ax, run, group, colour, metric, first, epochs, top):
     return used
 
 
-def _scale(ax, tables, first):
+def _scale(ax, tables, first, cap=math.inf):
     """Choose a loss axis on which single excursions do not flatten everything else. -> its upper limit."""
     every = [np.sort(table.max(0).compressed()) for *_, table in tables]
+    cap = max(cap, min(curve[0] for curve in every))  # something has to be in sight
     middle = max(np.median(np.concatenate(every)), 1e-12)
     # How far above the rest is an excursion, on a linear and on a log axis? A picture from epoch 1 on has room for the start:
     # keypoint runs come down to 10 px² from about 1000.
     far, further = (4, 300) if first == 1 else (2, 10)
-    usual = [curve[curve <= further * middle] for curve in every]
+    usual = [curve[curve <= min(further * middle, cap)] for curve in every]
     # Valid curves choose: a train loss that nears zero would always ask for a log axis, on which valid curves look flat. Their
     # second highest point counts, which neither a single jump nor one high start is.
     valid = [curve for curve, (_, part, _) in zip(usual, tables) if part == "valid" and len(curve)]
@@ -201,7 +239,7 @@ def _scale(ax, tables, first):
     common = np.quantile(np.concatenate(usual), 0.9, method="lower")
     limit = further * middle if log else max([far * common] + [np.median(curve) for curve in usual if len(curve)])
     points = np.concatenate([table.compressed() for *_, table in tables])
-    points = points[(points <= limit) & ((points > 0) | (not log))]
+    points = points[(points <= min(limit, cap)) & ((points > 0) | (not log))]
     if not len(points):  # every loss is 0
         return math.inf
     bottom, top = points.min(), points.max()
@@ -259,12 +297,209 @@ def _keys():
     return keys
 
 
+def _brief(group):
+    """_note without numbers of seeds and epochs: " (2 of 3 diverged)"."""
+    states = [r["status"] for r in group if r["status"] != "finished"]
+    notes = [f"{states.count(s)} of {len(group)} {s}" if len(group) > 1 else s for s in dict.fromkeys(states)]
+    return f" ({', '.join(notes)})" if notes else ""
+
+
+def _seeds(groups):
+    """How many seeds the runs have: "1 seed", "3 seeds", "2–3 seeds"."""
+    counts = sorted({len(group) for group in groups.values()})
+    return "–".join(str(n) for n in {counts[0]: 0, counts[-1]: 0}) + (" seed" if counts[-1] == 1 else " seeds")
+
+
 def _say_generated(legend, runs, names):
     """Say in the picture, above a legend, which runs saw generated data: nobody shall take them for measurements."""
     if runs:
         some = "" if len(runs) == len(names) else ", ".join(names[run] for run in runs) + ": "
         legend.set_title(some + "generated data, not a measurement")
         legend.get_title().set(color="#B00000", fontweight="bold", fontsize=10)
+
+
+# ---- sweeps, test accuracy by epoch, single runs -----------------------------------------------------------------------
+
+def sweep(records, values, path, what, log=False):
+    """Write the picture of a sweep to the PNG file `path`; see draw_sweep."""
+    _save(draw_sweep(records, values, what, log), path)
+
+
+def draw_sweep(records, values, what, log=False):
+    """A matplotlib Figure: curves of `records` for every value of the setting `what`, and how they end over that value.
+
+    values: {run: its value}, numbers; a run without a record keeps its colour and its tick, and the legend says that it is missing.
+    Panels by epoch: loss and, where any run has one, accuracy in %, train left, valid right, on the same axis; of several seeds the
+    mean and a min–max band. A last panel, its x axis logarithmic if `log`: the final valid accuracy (of landmark nets the loss) of
+    each seed, the line through the means of those that did not diverge; a cross at the edge for each that did. Final is the median
+    of the last 10 epochs. Raises ValueError where a run has no value, two have the same, or a log axis has no place for one."""
+    by_run, values = _by_run(records), dict(sorted(values.items(), key=lambda item: item[1]))
+    runs, names = list(values), {run: _short(value) for run, value in values.items()}
+    for run in by_run:
+        if run not in values:
+            raise ValueError(f"{run}: no value of {what} is given for it")
+    for one, other in zip(runs, runs[1:]):
+        if values[one] == values[other]:
+            raise ValueError(f"{one} and {other} have the same {what}, {names[one]}")
+    if log and values[runs[0]] <= 0:
+        raise ValueError(f"{runs[0]}: no place on a log axis for {what} {names[runs[0]]}")
+    groups, epochs = {run: by_run[run] for run in runs if run in by_run}, _length(records)
+    labels = {run: names[run] + (_brief(groups[run]) if run in groups else " (no run yet)") for run in runs}
+    looks = _looks(runs)
+    for i, run in enumerate(runs):
+        looks[run]["color"] = matplotlib.colormaps["plasma"](0.82 * i / max(1, len(runs) - 1))  # beyond 0.82 too faint on white
+    metrics = ["loss", "acc"][:1 + any(_table(records, f"{part}_acc", epochs).count() for part in ("train", "valid"))]
+    # In a sweep whole runs go wrong. The axis is for the others: half as much again as most of them reach but for 2 % of the epochs.
+    losses = [[_table(group, f"{part}_loss", epochs).max(0) for group in groups.values()] for part in ("train", "valid")]
+    highs = [[np.quantile(loss.compressed(), 0.98, method="nearest") for loss in part if loss.count()] for part in losses]
+    cap = 1.5 * max(statistics.median_low(high or [0]) for high in highs)
+    with matplotlib.rc_context(STYLE):
+        fig = _figure(10, 2.8 * len(metrics) + 3.2)
+        axes = fig.subplot_mosaic([[f"{part}_{metric}" for part in ("train", "valid")] for metric in metrics] + [["final", "final"]])
+        used = set()
+        for name in list(axes)[:-1]:
+            part, metric = name.split("_")
+            if name == "valid_acc":
+                axes[name].sharey(axes["train_acc"])
+            used |= _panel(axes[name], groups, looks, names, metric, 1, epochs, parts={part: "-"}, cap=cap) - {part}
+            axes[name].set_ylabel(f"{part} {axes[name].get_ylabel()}")
+        used |= _final_panel(axes["final"], groups, values, looks, metrics[-1], log, cap)
+        axes["final"].set(xlabel=what, ylabel=f"final {axes[f'valid_{metrics[-1]}'].get_ylabel()}")
+        title = f"final: median of the last {min(10, epochs)} epoch{'s' * (epochs > 1)}"
+        if len(groups) < len(records):
+            title += f"; line: mean of {_seeds(groups)}" + ", less those that diverged" * any(r["status"] == "diverged" for r in records)
+        axes["final"].set_title(title, loc="left")
+        _legends(fig, labels, looks, _keys(), used, groups, {run: names[run] for run in groups}, title=what)
+    return fig
+
+
+def _final_panel(ax, groups, values, looks, metric, log, cap):
+    """Draw the final valid metric of every seed over the value of its run. -> the names of the _keys it used."""
+    used, ends, top = set(), {}, math.inf
+    for run in values:
+        lasts = [_table([r], f"valid_{metric}", _length([r]))[0, -10:] for r in groups.get(run, []) if r["status"] != "diverged"]
+        ends[run] = np.array([np.ma.median(last) for last in lasts if last.count()])
+    if metric == "loss" and any(map(len, ends.values())):
+        top = _scale(ax, [(run, "valid", np.ma.array(end[:, None])) for run, end in ends.items() if len(end)], 1, cap)
+    if log:
+        ax.set_xscale("log")
+    means = [end.mean() if len(end) and end.mean() <= top else math.nan for end in ends.values()]  # nan: a gap in the line
+    ax.plot(list(values.values()), means, color="0.5", linewidth=1.2, zorder=1, label="mean")
+    for run, end in ends.items():
+        look = {**looks[run], "clip_on": False, "linestyle": ""}
+        edge = {**look, "transform": ax.get_xaxis_transform()}
+        for y in end[end <= top]:
+            ax.plot(values[run], y, **look, markersize=6, label=f"{run} final")
+        if any(end > top):
+            ax.plot(values[run], 0.98, **edge | {"marker": "^"}, markersize=6, label=f"{run} above the axis")
+            used.add("above")
+        if any(r["status"] == "diverged" for r in groups.get(run, [])):
+            ax.plot(values[run], 0.04, **edge | {"marker": "x"}, markersize=9, markeredgewidth=2.2, label=f"{run} diverged")
+            used.add("cross")
+    ax.margins(y=0.12)  # a cross lies below all points
+    if not any(map(len, ends.values())):
+        ax.set_yticks([])
+    place = np.array([math.log10(value) if log else value for value in values.values()])
+    pad = 0.04 * (place[-1] - place[0]) or 0.1
+    ax.set_xlim([10 ** x if log else x for x in (place[0] - pad, place[-1] + pad)])  # also where a value has no point
+    place = 8.5 * (place - place[0]) / ((place[-1] - place[0]) or 1)  # inches along the axis
+    names, shown = [_short(value) for value in values.values()], []
+    turned = any(gap < 0.04 * len(one + other) + 0.1 for gap, one, other in zip(np.diff(place), names, names[1:]))
+    for i in range(len(names)):  # even turned by 90°, a label needs room; the legend has every value
+        shown += [i] if not shown or place[i] - place[shown[-1]] > 0.13 else []
+    ax.set_xticks(list(values.values()), [name if i in shown else "" for i, name in enumerate(names)], rotation=90 * turned)
+    ax.xaxis.set_minor_locator(NullLocator())
+    return used
+
+
+def _short(value):
+    """A setting as its flag is typed: 0.005, 1e-05, 0."""
+    return f"{value:.10g}"
+
+
+def by_epoch(records, reported, path):
+    """Write the test accuracy by epoch to the PNG file `path`; see draw_by_epoch."""
+    _save(draw_by_epoch(records, reported), path)
+
+
+def draw_by_epoch(records, reported):
+    """A matplotlib Figure: test accuracy in % by epoch, what `records` measured beside what a report printed.
+
+    reported: {run: {epoch: accuracy as a fraction}}. A colour per run; measured: solid, the mean of the seeds and a min–max band;
+    reported: hollow markers on a thin dashed line. Records without test accuracy by epoch are left out; ValueError if all are."""
+    records = [r for r in records if _table([r], "test_acc", _length([r])).count()]
+    if not records:
+        raise ValueError("no record has test accuracy by epoch")
+    groups = _by_run(records)
+    reported = {run: points for run, points in reported.items() if points}
+    runs = list(dict.fromkeys([*groups, *reported]))
+    names, looks = _short_names(runs), _looks(runs)
+    epochs = max([_length(records)] + [epoch for points in reported.values() for epoch in points])
+    told = {"linestyle": "--", "linewidth": 0.8, "markersize": 6, "markerfacecolor": "white"}
+    with matplotlib.rc_context(STYLE):
+        fig = _figure(7, 4)
+        ax = fig.subplots()
+        used = _panel(ax, groups, looks, names, "acc", 1, epochs, parts={"test": "-"}) - {"test"} | {"measured"}
+        for run, points in reported.items():
+            x = sorted(points)
+            ax.plot(x, [100 * points[epoch] for epoch in x], **looks[run], **told, zorder=3, label=f"{run} reported")
+            used.add("reported")
+        ax.set_ylabel("test accuracy (%)")
+        keys = {"measured": Line2D([], [], color="0.35", marker="o", markersize=4, label=f"measured ({_seeds(groups)})"),
+                "reported": Line2D([], [], color="0.35", marker="o", label="reported", **told), **_keys()}
+        labels = {run: names[run] + (_brief(groups[run]) if run in groups else " (not measured)") for run in runs}
+        _legends(fig, labels, looks, keys, used, groups, names)
+    return fig
+
+
+def single(folder, out):
+    """Write the pictures of one run folder runs/REPORT/RUN/seedK/ into the folder `out`. -> their paths.
+
+    They are named as in report 4, METRIC_MODEL_BATCHSIZE_LR_DROPOUT.png, METRIC being loss and, where there is one, acc. Raises
+    ValueError where nothing was logged or args.json lacks a setting."""
+    record = read_run(folder)
+    if record is None:
+        raise ValueError(f"{folder}: nothing to draw yet, nothing was logged")
+    settings = [_setting(folder, name) for name in ("model", "batch_size", "lr", "dropout")]
+    name = "_".join(word if isinstance(word, str) else _short(word or 0) for word in settings)
+    paths = []
+    for metric, fig in draw_single(record).items():
+        paths.append(Path(out) / f"{metric}_{name}.png")
+        _save(fig, paths[-1])
+    return paths
+
+
+def draw_single(record):
+    """{"loss": Figure, "acc": Figure} of one record, the latter if it has accuracies: train, valid and test by epoch, the best valid
+    epoch as a line (highest accuracy, or lowest loss where there is none; the first of equals), the final test accuracy as a star."""
+    run, epochs, figures = record["run"], _length([record]), {}
+    looks = _looks([(run, part) for part in PARTS])
+    looks[run] = looks[run, "test"]
+    scores = {metric: _table([record], f"valid_{metric}", epochs)[0] for metric in ("acc", "loss")}
+    score = scores["acc"] if scores["acc"].count() else -scores["loss"]
+    for metric in ["loss", "acc"][:1 + any(_table([record], f"{part}_acc", epochs).count() for part in PARTS)]:
+        with matplotlib.rc_context(STYLE):
+            figures[metric] = fig = _figure(7, 4)
+            ax, keys = fig.subplots(), _keys()
+            used = _panel(ax, {run: [record]}, looks, {run: metric}, metric, 1, epochs)
+            if score.count():
+                best = int(score.argmax()) + 1
+                ax.axvline(best, color="0.35", linewidth=0.8, zorder=1, label="best valid epoch")
+                keys["best"] = Line2D([], [], color="0.35", linewidth=0.8, label=f"best valid epoch ({best})")
+            for part in PARTS:
+                keys[part].set(**looks[run, part], markerfacecolor=looks[run, part]["color"] if part == "valid" else "white")
+            ax.set_title(f"{run}, seed {record['seed']}{_brief([record])}", loc="left")
+            _legends(fig, {}, looks, keys, used | {"best"}, {run: [record]}, {run: run})
+    return figures
+
+
+def _setting(folder, name):
+    """A setting of a run from its args.json, None for a flag that its net does not have."""
+    path = Path(folder) / "args.json"
+    args = _read_json(path) if path.exists() else {}
+    if name not in args:
+        raise ValueError(f"{path}: no {name} in it" if args else f"{path}: not there")
+    return args[name]
 
 
 # ---- faces -----------------------------------------------------------------------------------------------------------
@@ -367,57 +602,91 @@ def _save(fig, path):
         temp.unlink(missing_ok=True)
 
 
-def _curves_command(args):
-    records, missing = [], []
-    for run in args.run:
-        for seed in args.seeds.split():
-            folder = Path(args.runs) / run / f"seed{seed}"
-            record = read_run(folder)
-            records += [record] if record else []
-            missing += [] if record else [str(folder)]
-    if not records:
-        return f"nothing to draw yet: no log of a run in {', '.join(missing)}"
+def _records(args):
+    """{folder: record} of the runs and seeds asked for; those without a log are named on stderr."""
+    folders = [Path(args.runs) / run / f"seed{seed}" for run in args.run for seed in args.seeds.split()]
+    records = {folder: read_run(folder) for folder in folders}
+    missing = [str(folder) for folder in folders if not records[folder]]
+    if len(missing) == len(folders):
+        raise ValueError(f"nothing to draw yet: no log of a run in {', '.join(missing)}")
     for folder in missing:
-        print(f"{folder}: no log.jsonl yet, left out of the curves", file=sys.stderr)
-    curves(records, Path(args.out) / "curves.png", args.last)
+        print(f"{folder}: no log.jsonl yet, left out of the picture", file=sys.stderr)
+    return {folder: record for folder, record in records.items() if record}
+
+
+# One function a command: it writes its pictures and gives their paths; what is wrong is a ValueError.
+
+def _curves_command(args):
+    path = Path(args.out) / "curves.png"
+    curves(list(_records(args).values()), path, args.last)
+    return [path]
+
+
+def _sweep_command(args):
+    path, flag, values = Path(args.out) / "sweep.png", args.what.replace("-", "_"), {}
+    records = _records(args)
+    for folder, r in records.items():
+        value = _setting(folder, flag)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{r['run']} seed {r['seed']}: its {flag} is {value!r}, not a number")
+        if values.setdefault(r["run"], value) != value:
+            raise ValueError(f"{r['run']}: its seeds differ in {flag}, {_short(values[r['run']])} and {_short(value)}")
+    log = min(values.values()) > 0 and max(values.values()) >= 100 * min(values.values())
+    sweep(list(records.values()), values, path, {"lr": "learning rate"}.get(flag, flag.replace("_", " ")), log)
+    return [path]
+
+
+def _by_epoch_command(args):
+    path = Path(args.out) / "by-epoch.png"
+    by_epoch(list(_records(args).values()), {}, path)
+    return [path]
+
+
+def _single_command(args):
+    """Into OUT/REPORT/RUN/seedK/: seeds, and runs that differ in other settings, have pictures of the same name."""
+    return [path for folder in _records(args) for path in single(folder, Path(args.out) / folder.relative_to(args.runs))]
 
 
 def _faces_command(args):
     from data import DataError
 
+    path = Path(args.out) / "faces.png"
     try:
-        drawn = faces(args.runs, args.run, args.seeds.split()[0], Path(args.out) / "faces.png", args.data_dir, photo=args.photo)
+        drawn = faces(args.runs, args.run, args.seeds.split()[0], path, args.data_dir, photo=args.photo)
     except DataError as error:
-        return str(error)
+        raise ValueError(str(error)) from None
     if not drawn:
-        return f"nothing to draw yet: no landmark net with a model.pt among {', '.join(args.run)} in {args.runs}"
+        raise ValueError(f"nothing to draw yet: no landmark net with a model.pt among {', '.join(args.run)} in {args.runs}")
+    return [path]
 
 
-COMMANDS = {"curves": _curves_command, "faces": _faces_command}
+COMMANDS = {"curves": _curves_command, "sweep": _sweep_command, "by-epoch": _by_epoch_command, "single": _single_command,
+            "faces": _faces_command}
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="{" + ",".join(COMMANDS) + "}")
     for kind in COMMANDS:
-        sub = kinds.add_parser(kind, help=f"write OUT/{kind}.png")
+        sub = kinds.add_parser(kind, help="write two pictures of each run and seed into OUT/REPORT/RUN/seedK/" if kind == "single" else
+                               f"write OUT/{kind}.png")
         sub.add_argument("run", nargs="+", metavar="REPORT/RUN", help="runs in the order of the legend or the rows")
         sub.add_argument("--runs", default="runs", help="folder of the run folders (default: runs)")
         sub.add_argument("--out", default="figures", help="folder for the picture, made if need be (default: figures)")
         sub.add_argument("--seeds", default="0", help='seeds to draw, e.g. "0 1 2"; faces uses the first (default: 0)')
         if kind == "curves":
             sub.add_argument("--last", type=int, default=0, help="add panels with only this many last epochs (default: none)")
+        if kind == "sweep":
+            sub.add_argument("--what", required=True, metavar="FLAG", help="the swept setting: lr, dropout or another number in args.json")
         if kind == "faces":
             sub.add_argument("--data-dir", default="data", help="where the data sets are (default: data)")
             sub.add_argument("--no-photo", dest="photo", action="store_false", help="points only, no pixel of a face")
     args = parser.parse_args(argv)
     try:
-        problem = COMMANDS[args.kind](args)
+        paths = COMMANDS[args.kind](args)
     except ValueError as error:
-        problem = str(error)
-    if problem:
-        sys.exit(f"plots.py {args.kind}: {problem}")
-    print(Path(args.out) / f"{args.kind}.png")
+        sys.exit(f"plots.py {args.kind}: {error}")
+    print(*paths, sep="\n")
 
 
 if __name__ == "__main__":

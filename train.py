@@ -70,6 +70,7 @@ def checked(cast, holds, words):
 positive = checked(float, lambda v: 0 < v < math.inf, "above 0 and finite")
 not_negative = checked(float, lambda v: 0 <= v < math.inf, "at least 0 and finite")
 share = checked(float, lambda v: 0 <= v < 1, "at least 0 and below 1")
+chance = checked(float, lambda v: 0 <= v <= 1, "at least 0 and at most 1")
 degrees = checked(float, lambda v: 0 <= v <= 180, "at least 0 and at most 180")
 factor = checked(float, lambda v: 0 < v <= 1, "above 0 and at most 1")
 pixels = checked(int, lambda v: 0 <= v <= 16, "at least 0 and at most 16")
@@ -126,8 +127,13 @@ def make_parser():
     g.add_argument("--split", help="cifar10: random (40,000 / 10,000), last (the last 10,000 are valid) or all (no valid set); faces21: photograph or leak; "
                                       "default: the first")
     g.add_argument("--split-seed", default=0, type=whole, help="seed of the split; --seed does not change it")
+    g.add_argument("--normalise", choices=data.MEAN_STD,
+                   help="images by 0.5 and 0.5, or by the mean and deviation of that data set's colours; default: half for cifar10, imagenet for "
+                        "caltech35; faces21: each crop by its own")
     g.add_argument("--flip", action="store_true", help="mirror each training image with probability 1/2")
     g.add_argument("--pad-crop", default=0, type=pixels, metavar="PX", help="pad by PX black pixels, then crop at random")
+    g.add_argument("--autoaugment", default=0.0, type=chance, metavar="P", help="AutoAugment's CIFAR-10 policy, for each image with probability P")
+    g.add_argument("--augmix", default=0.0, type=chance, metavar="P", help="AugMix instead, for each image with probability P")
     g.add_argument("--rotated-copies", default=0.0, type=degrees, metavar="DEG",
                    help="visit every training image twice an epoch, the second time turned by an angle drawn from -DEG..DEG (report 1: 15)")
 
@@ -190,6 +196,9 @@ def parse(argv):
     args.split = args.split or data.SPLITS[args.data][0]
     if args.split not in data.SPLITS[args.data]:
         parser.error(f"--split {args.split} is not one of {args.data}'s: {', '.join(data.SPLITS[args.data])}")
+    if args.normalise and args.data == "faces21":
+        parser.error("--normalise is for class images; each face is normalised by its own mean and deviation")
+    args.normalise = args.normalise or data.NORMALISED.get(args.data)
     for flag, owner, values in (("step_size", "schedule", ["step"]), ("milestones", "schedule", ["multistep"]),
                                 ("gamma", "schedule", ["step", "multistep", "plateau"]), ("patience", "schedule", ["plateau"])):
         if flag in given and getattr(args, owner) not in values:
@@ -215,8 +224,11 @@ def parse(argv):
         parser.error("--weights does nothing without --pretrained")
     if args.freeze != "none" and not (args.pretrained or args.init_from):
         parser.error("--freeze keeps layers as they are: it needs --pretrained or --init-from")
-    if args.flip and args.data == "faces21":
-        parser.error("--flip would swap left and right landmarks; report 1 does without it")
+    if args.autoaugment and args.augmix:
+        parser.error("--autoaugment and --augmix exclude each other")
+    for flag in ("flip", "pad_crop", "autoaugment", "augmix"):
+        if getattr(args, flag) and args.data == "faces21":
+            parser.error(f"--{flag.replace('_', '-')} would move the faces away from their landmarks; report 1 only turns them, with --rotated-copies")
 
     args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if not re.fullmatch(r"cpu|cuda(:\d+)?", args.device):
@@ -228,7 +240,7 @@ def parse(argv):
     args.threads = args.threads or torch.get_num_threads()
     args.init_digest = digest_of(init_file(args))
     if args.run is None:
-        named = {k: v for k, v in given.items() if k not in NOT_IDENTITY | {"model"}}
+        named = {k: given[k] for k in sorted(given) if k not in NOT_IDENTITY | {"model"}}
         words = [k.replace("_", "-") + ("" if v is True else f"-{','.join(map(str, v)) if isinstance(v, tuple) else v}") for k, v in named.items()]
         args.run = "adhoc/" + re.sub(r"[^\w.,=-]+", "_", "-".join([args.model, *words]))[:120]
     if not re.fullmatch(r"[\w,=-][\w.,=-]{0,150}(/[\w,=-][\w.,=-]{0,150})*", args.run):
@@ -287,9 +299,10 @@ def plan_epoch(args, dataset, epoch):
     n, device = len(dataset.train), dataset.train.device
     visits = 2 * n if args.rotated_copies else n
     order = torch.randperm(visits, generator=generator)
-    draws = data.draw(visits, generator, args.flip, args.pad_crop, args.rotated_copies, upright=order < n)
+    draws = data.draw(visits, generator, args.flip, args.pad_crop, args.rotated_copies, upright=order < n, autoaugment=args.autoaugment,
+                      augmix=args.augmix)
     picks = dataset.train[order.to(device) % n]
-    return picks, {k: v if k == "degrees" else v.to(device) for k, v in draws.items()}  # Dataset.batch wants angles on the CPU
+    return picks, {k: v if k in data.ON_CPU else v.to(device) for k, v in draws.items()}
 
 
 def predict(args, model, x):
@@ -607,7 +620,7 @@ def read_json(path):
 
 def prepare(args):
     """The data set and the net that the flags ask for, on their device. Raises BadInput or data.DataError."""
-    dataset = data.load(args.data, args.data_dir, args.synthetic, args.split, args.split_seed)
+    dataset = data.load(args.data, args.data_dir, args.synthetic, args.split, args.split_seed, args.normalise)
     torch.manual_seed(seed_of(args.seed, "weights"))
     try:
         model = models.build(args.model, **{flag: getattr(args, flag) for flag in models.flags_of(args.model)})
@@ -655,7 +668,8 @@ def digest_of(file):
 
 def restore(folder, data_dir=None, device="cpu"):
     """(args, net in eval mode with its final weights, data set) of a finished run's folder, for plots and tables."""
-    args = argparse.Namespace(**read_json(Path(folder) / "args.json"))
+    made_with = read_json(Path(folder) / "args.json")  # flags that it did not have yet count as left at their defaults
+    args = argparse.Namespace(**{**vars(make_parser().parse_args([])), **models.flags_of(made_with["model"]), "normalise": None, **made_with})
     args.device, args.data_dir, args.init_from, args.pretrained = device, data_dir or args.data_dir, None, False
     dataset, model = prepare(args)
     model.load_state_dict(torch.load(Path(folder) / "model.pt", map_location=device, weights_only=True))
@@ -665,7 +679,7 @@ def restore(folder, data_dir=None, device="cpu"):
 def same_run(args, folder):
     """Was this folder made with the same flags? One that an older train.py did not have counts as left at its default."""
     old, parser = read_json(folder / "args.json"), make_parser()
-    ours, own = identity(args), models.flags_of(args.model)
+    ours, own = identity(args), {**models.flags_of(args.model), "normalise": data.NORMALISED.get(args.data)}
     if init_file(args) and not init_file(args).exists():  # a folder copied without the run that it started from
         ours.pop("init_digest")
     return all(old[k] == v if k in old else v in (None, parser.get_default(k), own.get(k)) for k, v in ours.items())

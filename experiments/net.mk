@@ -6,6 +6,14 @@
 NET      = --model net --data cifar10 --split all --test-each-epoch --batch-size 64 --epochs 12 --optim sgd --lr 0.001 --momentum 0.9
 NET_ADAM = $(NET) --optim adam --lr 0.001
 
+## Ours: the report does not print how it normalises. By 0.5 and 0.5, or by the mean and deviation of CIFAR-10's own colours?
+exp.normalise             = net/baseline net/baseline-own-colours net/adam net/adam-own-colours
+plots.normalise           = curves by-epoch
+run.net/baseline-own-colours  = $(NET) --normalise cifar10
+want.net/baseline-own-colours = none
+run.net/adam-own-colours      = $(NET_ADAM) --normalise cifar10
+want.net/adam-own-colours     = none
+
 ## Does the batch size matter? Every run has 12 epochs, so a larger batch means fewer updates.
 exp.batch-size            = net/batch-16 net/batch-32 net/baseline net/batch-128
 plots.batch-size          = curves by-epoch

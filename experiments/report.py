@@ -9,6 +9,7 @@ stay the only place that has them.
 import argparse
 import collections
 import fcntl
+import itertools
 import json
 import math
 import os
@@ -111,6 +112,12 @@ def what_lacks(run, seed, flags, args):
     ours = as_dict(flags)
     if (source := ours.get("init-from")) and not (Path(args.runs) / source / f"seed{seed}" / "result.json").exists():
         return f"starts from {source}, which is not there"
+    if "pretrained" in ours:
+        import models
+
+        if not (file := models.imagenet_file(ours["model"], ours.get("weights"))).exists():
+            return (f"ImageNet weights of {ours['model']} are not in {file}. Where there is a network train.py downloads them; "
+                    f"elsewhere copy {file.name} there.")
     if "synthetic" not in ours:
         try:
             data.locate(ours.get("data", "cifar10"), args.data_dir)
@@ -179,11 +186,35 @@ def shown(metric, x):
 def shown_wants(want):
     """valid_loss=6 test_acc=0.68..0.69 as a reader wants it: valid loss 6, test acc 68–69 %."""
     words = []
-    for word in want.split():
+    for word in few(want):
         metric, _, numbers = word.partition("=")
         numbers = [f"{100 * float(n):g}" if "_acc" in metric else n for n in numbers.split("..")]
         words.append(f"{in_words(metric)} {'–'.join(numbers)}{' %' if '_acc' in metric else ''}")
     return ", ".join(words)
+
+
+def few(want):
+    """The words of a want line; without those of single epochs where there are so many that they have a table of their own."""
+    words = want.split()
+    return words if sum("@" in word for word in words) <= 3 else [word for word in words if "@" not in word]
+
+
+def by_epoch(declared, runs, metric="test_acc"):
+    """{run: {epoch: number}} that the report printed."""
+    return {run: {int(epoch): float(x) for epoch, x in re.findall(rf"\b{metric}@(\d+)=([\d.]+)", declared["want"].get(run, ""))} for run in runs}
+
+
+def epoch_table(declared, name, records):
+    """Test accuracy by epoch in %: a row for what the report printed, one for what was measured (mean over the seeds)."""
+    last, rows = max(len(r["curves"]["epoch"]) for r in records), []
+    for run, reported in by_epoch(declared, declared["exp"][name]).items():
+        mine, short = [r for r in records if r["run"] == run], run.partition("/")[2]
+        if reported:
+            rows.append([short, "reported", *(f"{100 * reported[e]:g}" if e in reported else "" for e in range(1, last + 1))])
+        if mine:
+            numbers = [[n for n in (value(r, f"test_acc@{e}") for r in mine) if n is not None] for e in range(1, last + 1)]
+            rows.append([short, f"measured, {len(mine)} seed{'s' * (len(mine) > 1)}", *(f"{100 * statistics.mean(n):.1f}" if n else "" for n in numbers)])
+    return "Test accuracy (%) by epoch:\n\n" + markdown(["run", "", *range(1, last + 1)], rows)
 
 
 def measured(records, metric):
@@ -215,13 +246,14 @@ def table(declared, name, records):
     rows = []
     for run in runs:
         mine, want = by_run[run], declared["want"].get(run, "none")
-        metrics = [main] if want == "none" else [w.partition("=")[0] for w in want.split()]
+        metrics = [main] if want == "none" else [w.partition("=")[0] for w in few(want)]
         diverged = sum(r["status"] == "diverged" for r in mine)
         rows.append([run.partition("/")[2], changed(declared["run"][run], declared["run"][runs[0]]),
                      "figure only" if want == "none" else shown_wants(want),
                      ", ".join(f"{in_words(m)} {measured(mine, m)}" for m in metrics) if mine else "–",
                      *[measured(mine, m) for m in extra], f"{len(mine)}{f', {diverged} diverged' if diverged else ''}"])
-    return markdown(head, rows)
+    by_epochs = "\n\n" + epoch_table(declared, name, records) if "by-epoch" in declared["plots"][name] else ""
+    return markdown(head, rows) + by_epochs
 
 
 def markdown(head, rows):
@@ -351,7 +383,189 @@ def L11(run):
     return relu - sigmoid > wide - relu, f"ReLU adds {100 * (relu - sigmoid):.1f} points, channels {100 * (wide - relu):.1f}"
 
 
-CLAIMS = {f.__name__: f for f in (K1, K2, K3, K4, K5, K6, K7, K8, K9, K10, L1, L2, L11)}
+def percent(*accuracies):
+    return ", ".join(f"{100 * a:.1f} %" for a in accuracies)
+
+
+def tested(run, report, *names):
+    """Test accuracies of runs of one report."""
+    return [final(run(f"{report}/{name}"), "test_acc") for name in names]
+
+
+def gain(run, name, base="baseline"):
+    """By how much run `name` of report 3 is better than `base` in test accuracy, and the words for it."""
+    ours, theirs = tested(run, "net", name, base)
+    return ours - theirs, f"{name} {percent(ours)} against {percent(theirs)}"
+
+
+def N1(run):
+    accuracies = tested(run, "net", "batch-16", "batch-32", "baseline", "batch-128")
+    return all(a > b for a, b in itertools.pairwise(accuracies)), percent(*accuracies)
+
+
+def N2(run):
+    (points, seen), losses = gain(run, "flip"), [final(run(f"net/{r}"), "train_loss") for r in ("flip", "baseline")]
+    return abs(points) < 0.02 and losses[0] > losses[1], f"{seen}; train loss {number(losses[0])} against {number(losses[1])}"
+
+
+def N3(run):
+    points, seen = gain(run, "adam")
+    return points >= 0.05, seen
+
+
+def N4(run):
+    (sgd, seen_sgd), (adam, seen_adam) = gain(run, "sgd-step"), gain(run, "adam-step", "adam")
+    losses = [final(run(f"net/{r}"), "train_loss") for r in ("sgd-step", "baseline", "adam-step", "adam")]
+    return (sgd >= 0.02 and adam < 0.02 and losses[0] < losses[1] and losses[2] < losses[3],
+            f"{seen_sgd}, {seen_adam}; train losses {number(losses[0])} against {number(losses[1])}, {number(losses[2])} against {number(losses[3])}")
+
+
+def N5(run):
+    points, seen = gain(run, "bn")
+    return points >= 0.05, seen
+
+
+def N6(run):
+    points, seen = gain(run, "kaiming")
+    return abs(points) <= 0.02, seen
+
+
+def N7(run):
+    points, seen = gain(run, "double")
+    return points >= 0.02, seen
+
+
+def N8(run):
+    best, = tested(run, "net", "best")
+    return best >= 0.80, percent(best)
+
+
+def N9(run):
+    points, seen = gain(run, "resnet18", "best")
+    return abs(points) <= 0.02, seen
+
+
+def N10():
+    import models
+
+    resnet, best = (models.count_parameters(net) for net in (models.build("resnet18"), models.build("net", channels=(256, 256), norm="bn", dropout=0.1)))
+    return resnet < best, f"{resnet:,} against {best:,}"
+
+
+def N11(run):
+    seventh, ninth, adam = value(run("net/baseline"), "test_acc@7"), value(run("net/baseline"), "test_acc@9"), value(run("net/adam"), "test_acc@1")
+    if None in (seventh, ninth, adam):
+        return False, "one of them diverged"
+    return seventh <= adam <= ninth, f"Adam {percent(adam)} after epoch 1; SGD {percent(seventh)} after epoch 7, {percent(ninth)} after epoch 9"
+
+
+# The sweeps of report 4, in the order of the value.
+DROPOUTS = {"mlp": "mlp-no-dropout mlp-dropout-0.1 mlp-dropout-0.2 mlp-dropout-0.3 mlp-dropout-0.4 mlp mlp-dropout-0.6".split(),
+            "cnn": "cnn-no-dropout cnn-dropout-0.05 cnn cnn-dropout-0.15 cnn-dropout-0.2 cnn-dropout-0.25 cnn-dropout-0.3".split()}
+RATES = {"mlp": "mlp-lr-1e-1 mlp-lr-5e-2 mlp-lr-1e-2 mlp mlp-lr-1e-3 mlp-lr-5e-4 mlp-lr-1e-4".split(),
+         "cnn": "cnn-lr-1e-2 cnn cnn-lr-1e-3 cnn-lr-2e-4 cnn-lr-1e-4 cnn-lr-2e-5 cnn-lr-1e-5".split()}
+
+
+def swept(run, names, metric):
+    """A metric of runs of report 4, the median over their last 10 epochs."""
+    return [final(run(f"mlp_cnn/{name}"), f"late_{metric}") for name in names]
+
+
+def M1(run):
+    cnn, mlp = tested(run, "mlp_cnn", "cnn", "mlp")
+    return cnn - mlp >= 0.15, f"{percent(cnn)} against {percent(mlp)}"
+
+
+def M2(run):
+    mlp, mlp_without, cnn, cnn_without = tested(run, "mlp_cnn", "mlp", "mlp-no-bn", "cnn", "cnn-no-bn")
+    return mlp_without < mlp and cnn_without < cnn, f"mlp {percent(mlp_without)} against {percent(mlp)}, cnn {percent(cnn_without)} against {percent(cnn)}"
+
+
+def M3(run):
+    mlp, mlp_without, cnn, cnn_without = tested(run, "mlp_cnn", "mlp", "mlp-no-dropout", "cnn", "cnn-no-dropout")
+    return mlp - mlp_without > cnn - cnn_without, f"mlp loses {100 * (mlp - mlp_without):.1f} points, cnn {100 * (cnn - cnn_without):.1f}"
+
+
+def M4(run):
+    cnn, *others = tested(run, "mlp_cnn", "cnn", "cnn-relu-bn", "cnn-pool-first", "cnn-dropout-bn")
+    return max(others) <= cnn, f"{percent(*others)} against {percent(cnn)}"
+
+
+def M5(run):
+    accuracies = swept(run, DROPOUTS["mlp"], "valid_acc")
+    return all(b >= a - 0.005 for a, b in itertools.pairwise(accuracies)) and accuracies[-1] > accuracies[0], percent(*accuracies)
+
+
+def M6(run):
+    best = {}
+    for net, names in RATES.items():
+        accuracies = swept(run, names, "valid_acc")
+        best[net] = names[accuracies.index(max(accuracies))], max(accuracies)
+    return all(best[net][0] == net for net in best), ", ".join(f"best {name} {percent(a)}" for name, a in best.values())
+
+
+def M7(run):
+    holds, seen = [], []
+    for net in ("mlp", "cnn"):
+        record = run(f"mlp_cnn/{net}")
+        valid, train = column(record, "valid_loss", 1, 50), column(record, "train_loss", 1, 50)
+        lowest, at_end, train_end = min(valid), final(record), final(record, "late_train_loss")
+        epoch = valid.index(lowest)
+        holds.append(1.05 * lowest <= at_end < math.inf and train_end < train[epoch])
+        seen.append(f"{net} valid {number(lowest)} in epoch {epoch + 1}, {number(at_end)} at the end, train {number(train[epoch])} and {number(train_end)}")
+    return all(holds), ", ".join(seen)
+
+
+def M8(run):
+    cnn, relu_bn, pool_first, dropout_bn = tested(run, "mlp_cnn", "cnn", "cnn-relu-bn", "cnn-pool-first", "cnn-dropout-bn")
+    return (pool_first < min(relu_bn, dropout_bn) and cnn - dropout_bn <= 0.01,
+            f"{percent(cnn)}; pooling first {percent(pool_first)}, ReLU before BN {percent(relu_bn)}, dropout before BN {percent(dropout_bn)}")
+
+
+def M9(run):
+    accuracies = {net: swept(run, names, "train_acc") for net, names in DROPOUTS.items()}
+    return (all(a > b for numbers in accuracies.values() for a, b in itertools.pairwise(numbers)),
+            ", ".join(f"{net} {percent(*numbers)}" for net, numbers in accuracies.items()))
+
+
+def M10(run):
+    accuracies = swept(run, DROPOUTS["cnn"], "valid_acc")
+    steps = [b - a for a, b in itertools.pairwise(accuracies)]
+    return max(accuracies) - min(accuracies) < 0.03 and min(steps) < 0 < max(steps), percent(*accuracies)
+
+
+def M11(run):
+    holds, seen = [], []
+    for net, names in RATES.items():
+        large, own, small = (run(f"mlp_cnn/{name}") for name in (names[0], net, names[-1]))
+        early, late, better = column(large, "train_loss", 10, 10)[0], final(large, "late_train_loss"), final(own, "late_train_loss")
+        valid = column(small, "valid_loss", 1, 50)
+        lowest = valid.index(min(valid)) + 1
+        holds.append(better < late < math.inf and abs(early - late) <= 0.1 * late and lowest > 45)
+        seen.append(f"{names[0]} train loss {number(early)} in epoch 10, {number(late)} at the end ({net} {number(better)}); "
+                    f"{names[-1]} lowest valid loss in epoch {lowest}")
+    return all(holds), ", ".join(seen)
+
+
+def M12():
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    import models
+
+    params, work = {}, {}
+    for net in ("mlp", "cnn"):
+        model = models.build(net).eval()
+        with FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, *model.input_shape))
+        params[net], work[net] = models.count_parameters(model), counter.get_total_flops() // 2
+    return (params["cnn"] < params["mlp"] and work["cnn"] > work["mlp"],
+            f"{params['cnn']:,} parameters against {params['mlp']:,}; {work['cnn']:,} multiplications an image against {work['mlp']:,}")
+
+
+CLAIMS = {f.__name__: f for f in (K1, K2, K3, K4, K5, K6, K7, K8, K9, K10, L1, L2, L11, M1, M2, M3, M4, M5, M6, M7, M8, M9, M10, M11, M12,
+                                  N1, N2, N3, N4, N5, N6, N7, N8, N9, N10, N11)}
+COUNTED = ("N10", "M12")  # from the nets alone: these need no run
 
 
 def verdict(claim, records):
@@ -360,6 +574,9 @@ def verdict(claim, records):
     The runs of one seed share its order of images and initial weights, so each seed is one paired comparison. Four fifths of the
     seeds must agree: all of up to four, all but one of five.
     """
+    if claim in COUNTED:
+        holds, seen = CLAIMS[claim]()
+        return "holds" if holds else "does not hold", 0, seen
     found = {(r["run"], r["seed"]): r for r in records}
     judged = []
     for seed in sorted({seed for _, seed in found}):
@@ -376,30 +593,44 @@ def claims_table(declared, claims, records):
     rows = []
     for claim in claims:
         word, seeds, seen = verdict(claim, records)
-        rows.append([claim, declared["claim"][claim], word, seeds or "–", seen or "–"])
+        rows.append([claim, declared["claim"][claim], word, "by count" if claim in COUNTED else seeds or "–", seen or "–"])
     return markdown(["claim", "what it says", "verdict", "seeds", "seen, seed by seed"], rows)
 
 
 # ----------------------------------------------------------------------------------------------------------------- pages
 
 
-def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, seed=0, photo=True):
-    """The figures of a comparison, as its plots.NAME says; gives their paths."""
+def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, seed=0, for_results=False):
+    """The figures of a comparison, as its plots.NAME says; gives their paths. for_results: without photographs and without single runs."""
     import plots
 
-    paths = []
+    runs, paths = declared["exp"][name], []
+    records = sorted((r for r in records if r["run"] in runs), key=lambda r: runs.index(r["run"]))
     for word in declared["plots"].get(name, []):
-        kind, _, last = word.partition(":")
+        kind, _, detail = word.partition(":")
         path = Path(out) / f"{prefix}{kind}.png"
         if kind == "curves":
-            order = {run: i for i, run in enumerate(declared["exp"][name])}
-            plots.curves(sorted((r for r in records if r["run"] in order), key=lambda r: order[r["run"]]), path, int(last or 0))
+            plots.curves(records, path, int(detail or 0))
+        elif kind == "by-epoch":
+            plots.by_epoch(records, by_epoch(declared, runs), path)
+        elif kind == "sweep":  # a figure a net
+            for net in dict.fromkeys(as_dict(declared["run"][run])["model"] for run in runs):
+                values = {run: float(as_dict(declared["run"][run])[detail]) for run in runs if as_dict(declared["run"][run])["model"] == net}
+                ours = [r for r in records if r["run"] in values]
+                if len({r["run"] for r in ours}) > 1:
+                    paths.append(Path(out) / f"{prefix}sweep-{net}.png")
+                    plots.sweep(ours, values, paths[-1], {"lr": "learning rate"}.get(detail, detail), log=detail == "lr")
+            continue
+        elif kind == "single":
+            for run in [] if for_results else dict.fromkeys(r["run"] for r in records if r["seed"] == seed):
+                paths += plots.single(Path(runs_dir, run, f"seed{seed}"), Path(out) / run.partition("/")[2])
+            continue
         elif kind == "faces":
-            there = [run for run in declared["exp"][name] if (Path(runs_dir) / run / f"seed{seed}" / "model.pt").exists()]
-            if not there or not picture_of_faces(runs_dir, there, seed, path, data_dir, photo):
+            there = [run for run in runs if (Path(runs_dir) / run / f"seed{seed}" / "model.pt").exists()]
+            if not there or not picture_of_faces(runs_dir, there, seed, path, data_dir, not for_results):
                 continue
         else:
-            sys.exit(f"report.py: plots.{name} asks for {kind}; there are curves and faces")
+            sys.exit(f"report.py: plots.{name} asks for {kind}; there are curves, by-epoch, sweep, single and faces")
         paths.append(path)
     return paths
 
@@ -442,7 +673,7 @@ def make_exp(declared, names, args):
         elif args.flags:
             text += f"Made with {args.flags} appended: not the reports' settings.\n"
         else:
-            claims = [c for c in declared["claim"] if verdict(c, finished)[0] != "not run"]
+            claims = [c for c in declared["claim"] if c not in COUNTED and verdict(c, finished)[0] != "not run"]
             text += (claims_table(declared, claims, finished) + "\n\n" if claims else "") + (made_on(finished) + "\n" if finished else "")
         (out / "table.md").write_text(text)
         print(text)
@@ -496,6 +727,7 @@ def make_report(declared, args):
         title = mk.splitlines()[0].lstrip("# ").rstrip(".")
         claims = re.findall(r"^claim\.(\S+)", mk, re.M)
         page = [f"# {title}", "", "Made by `make report` from `results/records.jsonl`. " + (made_on(mine) if mine else "Nothing measured yet."), ""]
+        page += [*re.findall(r"^#> (.*)", mk, re.M), ""] if "\n#> " in mk else []
         for name in [n for n, runs in declared["exp"].items() if report_of(runs[0]) == report]:
             ours = [r for r in mine if r["run"] in declared["exp"][name]]
             page += [f"## exp-{name}", "", declared["about"][name], ""]
@@ -503,9 +735,9 @@ def make_report(declared, args):
             if len({r["run"] for r in ours}) > 1:  # one run alone is no comparison
                 figures = RECORDS.parent / "figures"
                 seeds = [r["seed"] for r in ours if r["run"] == declared["exp"][name][-1]]
-                draw(declared, name, ours, figures, f"exp-{name}-", args.runs, args.data_dir, min(seeds, default=0), photo=False)
+                draw(declared, name, ours, figures, f"exp-{name}-", args.runs, args.data_dir, min(seeds, default=0), for_results=True)
                 page += [f"![{p.stem}](figures/{p.name})\n" for p in sorted(figures.glob(f"exp-{name}-*.png")) if
-                         p.stem.removeprefix(f"exp-{name}-") in ("curves", "faces")]
+                         re.fullmatch(r"curves|faces|by-epoch|sweep-\w+", p.stem.removeprefix(f"exp-{name}-"))]
         page += ["## Claims", "", claims_table(declared, claims, mine), ""]
         (RECORDS.parent / f"{report}.md").write_text("\n".join(page))
         summaries.append(summary(declared, report, title, claims, mine))
@@ -523,7 +755,7 @@ def summary(declared, report, title, claims, records):
     for run, want in declared["want"].items():
         mine = [r for r in records if r["run"] == run]
         if report_of(run) == report and want != "none" and mine:
-            metrics = [w.partition("=")[0] for w in want.split()]
+            metrics = [w.partition("=")[0] for w in few(want)]
             rows.append([f"`{run}`", shown_wants(want), ", ".join(f"{in_words(m)} {measured(mine, m)}" for m in metrics), len(mine)])
     verdicts = collections.defaultdict(list)
     for claim in claims:

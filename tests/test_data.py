@@ -225,6 +225,22 @@ def test_random_split(tmp_path):
     assert d.valid.tolist() != other.valid.tolist() and d.test.tolist() == other.test.tolist() == list(range(30, 40))
 
 
+def test_the_last_fifth_is_valid_in_report_4(tmp_path):
+    image_folder(tmp_path)
+    d = data.load("cifar10", tmp_path, split="last")
+    assert (d.train.tolist(), d.valid.tolist(), d.test.tolist()) == (list(range(24)), list(range(24, 30)), list(range(30, 40)))
+
+
+def test_mean_and_deviation_are_a_choice_for_class_images():
+    x, _ = (own := data.load("cifar10", synthetic=True, normalise="cifar10")).batch(torch.tensor([7]))
+    pixel = own.images[7, :, 3, 4].double() / 255
+    by_hand = (pixel - torch.tensor([0.4914, 0.4822, 0.4465])) / torch.tensor([0.2470, 0.2435, 0.2616])
+    assert torch.allclose(x[0, :, 3, 4].double(), by_hand, atol=1e-5)
+    half = data.load("cifar10", synthetic=True)
+    assert torch.equal(half.mean, data.load("cifar10", synthetic=True, normalise="half").mean) and half.mean.unique().item() == 127.5
+    assert not torch.equal(data.load("caltech35", synthetic=True).mean, half.mean)
+
+
 def test_jpegs_are_said_to_be_lossy(tmp_path):
     image_folder(tmp_path, "jpg")
     (tmp_path / "cifar10" / "train" / ".ipynb_checkpoints").mkdir()  # what Jupyter and macOS leave is not a class, not an image
@@ -530,6 +546,161 @@ def test_draw():
     assert a["degrees"].min() < -14 and a["degrees"].max() > 14 and a["degrees"].abs().max() <= 15
     assert a["shift"].min() == -4 and a["shift"].max() == 4 and 400 < a["flip"].sum() < 600
     assert drawn(1) == {}
+
+
+# The same operation on one image, by torchvision. What is compared with it: every operation at every magnitude, and whole chains.
+
+
+def theirs(image, op, amount, mode):
+    """torchvision's operation on one uint8 image (3, h, w); `amount` as in draws: its translations are in pixels, ours a share."""
+    from torchvision.transforms.autoaugment import InterpolationMode, _apply_op
+    side = {"TranslateX": image.shape[2], "TranslateY": image.shape[1]}.get(op, 1)
+    return _apply_op(image, op, amount * side, InterpolationMode(mode), None) if op else image
+
+
+def their_amounts(mode, h=32, w=32):
+    """{operation: (its magnitudes as in draws, whether they have a sign)}: of AutoAugment (mode nearest) or AugMix (bilinear)."""
+    from torchvision.transforms import AugMix, AutoAugment, AutoAugmentPolicy
+    policy = AutoAugment(AutoAugmentPolicy.CIFAR10) if mode == "nearest" else AugMix(3, 3, -1, 1.0, False)
+    side = {"TranslateX": w, "TranslateY": h}
+    return {op: (amounts.float() / side.get(op, 1), signed) for op, (amounts, signed) in policy._augmentation_space(10, (h, w)).items()}
+
+
+def varied(h=32, w=32):
+    """Images (15, 3, h, w): noise, drawn objects, gradients, few grey levels, nearly one colour, one colour, black, white."""
+    g = torch.Generator().manual_seed(0)
+    few = 120 * torch.randint(3, (2, 3, h, w), generator=g) + 7
+    down, right = torch.linspace(20, 90, h)[:, None].expand(h, w), torch.linspace(255, 0, w).expand(h, w)
+    nearly = torch.full((1, 3, h, w), 60)
+    nearly[0, 0, 5, 5:9] = 59  # too few for equalize
+    nearly[0, 1].view(-1)[:300] = 59  # just enough
+    one = torch.tensor([10, 130, 201]).view(1, 3, 1, 1).expand(1, 3, h, w)
+    return torch.cat([torch.randint(256, (3, 3, h, w), generator=g).byte(), torch.randint(100, 140, (1, 3, h, w), generator=g).byte(),
+                      data._drawn_objects(torch.arange(4), 40, g)[:, :, :h, :w], torch.stack([down, right, 255 - down]).byte()[None],
+                      few.byte(), nearly.byte(), one.byte(), torch.zeros(1, 3, h, w).byte(), torch.full((1, 3, h, w), 255).byte()])
+
+
+@pytest.mark.parametrize("h, w", [(32, 32), (24, 40)])
+@pytest.mark.parametrize("op, mode", [(op, "nearest") for op in data.OPS[1:]] + [(op, "bilinear") for op in (*data.OPS[1:6], "Posterize")])
+def test_operation_is_torchvisions(op, mode, h, w):
+    amounts, signed = their_amounts(mode, h, w)[op]
+    amounts = torch.cat([amounts.view(-1), -amounts.view(-1)]) if signed else amounts.view(-1)
+    assert len(amounts) == (20 if signed else 10 if op in ("Posterize", "Solarize") else 1)
+    images = varied(h, w)
+    x, each = images.repeat(len(amounts), 1, 1, 1), amounts.repeat_interleave(len(images))
+    before, mix = x.clone(), None if mode == "nearest" else torch.tensor([[0.0, 1.0]]).expand(len(x), 2)
+    ours = data.operate(x, torch.full((len(x), 1, 1), data.OPS.index(op)), each[:, None, None], mix)
+    assert ours.dtype == torch.uint8 and ours.shape == x.shape and torch.equal(x, before)
+    off = (ours.int() - torch.stack([theirs(image, op, amount, mode) for image, amount in zip(x, each.tolist())]).int()).abs()
+    if op in ("ShearX", "ShearY", "Rotate") and mode == "nearest":  # where two pixels are equally near, either may be taken
+        assert (off > 0).float().view(len(amounts), -1).mean(1).max() < (0.01 if h == w else 0.02)
+    else:
+        rounded = op in data.OPS[6:10] or mode == "bilinear" and op != "Posterize"
+        assert off.max() <= rounded and (off > 0).float().mean() < 0.01
+    assert not torch.equal(ours, x)
+
+
+def test_policy_is_torchvisions():
+    from torchvision.transforms import AutoAugment, AutoAugmentPolicy
+    ours = [tuple((op, float(p), int(*level) if level else None) for op, p, *level in pair) for pair in data.AUTOAUGMENT]
+    assert ours == AutoAugment(AutoAugmentPolicy.CIFAR10).policies and len(ours) == 25
+
+
+def test_autoaugment_draws_every_pair_as_often_as_it_should():
+    from torchvision.transforms import AutoAugment, AutoAugmentPolicy
+    visits, pairs, table = 40_000, AutoAugment(AutoAugmentPolicy.CIFAR10).policies, their_amounts("nearest")
+    draws = data.draw(visits, torch.Generator().manual_seed(0), autoaugment=0.6)
+    ops, amounts = draws["ops"][:, 0], draws["amounts"][:, 0]
+    assert ops.dtype == torch.int64 and draws["ops"].shape == draws["amounts"].shape == (visits, 1, 2) and "mix" not in draws
+    names = [[data.OPS[n] for n in two] for two in ops.tolist()]
+    signs = torch.tensor([[bool(op) and table[op][1] for op in two] for two in names])
+    assert not (amounts[~signs & (ops > 0)] < 0).any() and 0.47 < (amounts[signs & (amounts != 0)] < 0).float().mean() < 0.53
+
+    def expected(pair):
+        return tuple((op, round(float(table[op][0].view(-1)[level or 0]), 4)) for op, _, level in pair)
+    both = [tuple((op, round(abs(a), 4)) for op, a in zip(two, size)) for two, size in zip(names, amounts.tolist()) if all(two)]
+    chance = dict.fromkeys(map(expected, pairs), 0)
+    for pair in pairs:  # four of them are two that differ by their probabilities only
+        chance[expected(pair)] += 0.6 * pair[0][1] * pair[1][1] / 25
+    assert set(both) == {pair for pair, p in chance.items() if p} and len(set(both)) == 22
+    assert all(abs(both.count(pair) / visits - p) <= 4 * (p / visits) ** 0.5 for pair, p in chance.items())
+    some = 0.6 * sum(1 - (1 - a[1]) * (1 - b[1]) for a, b in pairs) / 25
+    assert abs((ops > 0).any(1).float().mean() - some) < 0.01
+    one = data.draw(visits, torch.Generator().manual_seed(0), autoaugment=1.0)["ops"]
+    assert abs((one > 0).any(2).float().mean() - some / 0.6) < 0.01
+    assert len(ops[:64].unique()) > 8  # in one batch
+
+
+def test_augmix_draws():
+    visits, table = 20_000, their_amounts("bilinear")
+    draws = data.draw(visits, torch.Generator().manual_seed(0), augmix=0.6)
+    ops, amounts, mix = draws["ops"], draws["amounts"], draws["mix"]
+    assert ops.shape == amounts.shape == (visits, 3, 3) and mix.shape == (visits, 4)
+    got = (ops > 0).flatten(1).any(1)
+    assert abs(got.float().mean() - 0.6) < 0.015 and torch.equal(mix[~got], torch.tensor([1.0, 0, 0, 0]).expand((~got).sum(), 4))
+    assert (data.draw(visits, torch.Generator().manual_seed(0), augmix=1.0)["ops"] > 0).any(2).all()
+    depth = (ops[got] > 0).sum(2)
+    assert torch.equal(ops[got] > 0, torch.arange(3) < depth[..., None])  # without gaps
+    assert all(abs((depth == d).float().mean() - 1 / 3) < 0.02 for d in (1, 2, 3)) and (depth[:, 0] != depth[:, 1]).any()
+    assert (mix >= 0).all() and (mix.sum(1) - 1).abs().max() < 1e-6
+    assert (mix[got].mean(0) - torch.tensor([1 / 2, 1 / 6, 1 / 6, 1 / 6])).abs().max() < 0.01
+    assert abs(mix[got, 0].std() - 12 ** -0.5) < 0.01  # uniform
+    share = mix[got, 1] / mix[got, 1:].sum(1)
+    assert abs(share.std() - 18 ** -0.5) < 0.01  # Beta(1, 2)
+    assert {data.OPS[n] for n in ops.unique().tolist()} == {"", *table}
+    for op, (levels, signed) in table.items():
+        mine = amounts[ops == data.OPS.index(op)]
+        assert abs(len(mine) / (ops > 0).sum() - 1 / 9) < 0.01
+        expected = torch.cat([levels.view(-1)[:3], -levels.view(-1)[:3]] if signed else [levels.view(-1)[:3]]).unique()
+        assert torch.allclose(mine.unique(), expected, atol=1e-6), op
+
+
+@pytest.mark.parametrize("flags", [{"autoaugment": 0.6}, {"augmix": 0.6}])
+def test_ops_are_drawn_last_and_from_the_generator(flags):
+    def drawn(seed, **more):
+        return data.draw(300, torch.Generator().manual_seed(seed), flip=True, pad=4, rotate=15, **more)
+    off, on, again, other = drawn(1), drawn(1, **flags), drawn(1, **flags), drawn(2, **flags)
+    g = torch.Generator().manual_seed(1)  # the numbers that runs drew before there were operations
+    assert torch.equal(off["shift"], torch.randint(-4, 5, (300, 2), generator=g))
+    assert torch.equal(off["flip"], torch.rand(300, generator=g) < 0.5)
+    assert torch.equal(off["degrees"], (torch.rand(300, generator=g) * 2 - 1) * 15)
+    assert set(off) == {"shift", "flip", "degrees"} and all(torch.equal(off[k], on[k]) for k in off)
+    assert all(torch.equal(on[k], again[k]) and not torch.equal(on[k], other[k]) for k in on)
+    assert all(len(v) == 300 and v.device.type == "cpu" for v in on.values())
+    assert drawn(1, **dict.fromkeys(flags, 0.0)).keys() == off.keys()
+
+
+@pytest.mark.parametrize("flags", [{"autoaugment": 0.6}, {"augmix": 0.6}])
+def test_whole_pictures_are_torchvisions(flags):
+    """Through Dataset.batch, after shift and flip; the other way by torchvision, image by image, with the same draws."""
+    d = tiny(varied(), [0.5] * 3)
+    idx = torch.arange(len(d.images)).repeat(20)
+    before, draws = d.images.clone(), data.draw(len(idx), torch.Generator().manual_seed(3), flip=True, pad=4, **flags)
+    x, _ = d.batch(idx, draws)
+    assert torch.equal(d.images, before)
+    plain = data.shift(d.images[idx], draws["shift"])
+    plain = torch.where(draws["flip"][:, None, None, None], plain.flip(-1), plain)
+    want = torch.empty_like(plain)
+    for i, (image, ops, amounts) in enumerate(zip(plain, draws["ops"].tolist(), draws["amounts"].tolist())):
+        ends = [functools.reduce(lambda end, step: theirs(end, data.OPS[step[0]], step[1], "bilinear" if "augmix" in flags else "nearest"),
+                                 zip(*chain), image) for chain in zip(ops, amounts)]
+        want[i] = sum(w * end for w, end in zip(draws["mix"][i], [image, *ends])) if "augmix" in flags else ends[0]
+    off = ((x * 127.5 + 127.5).round() - want).abs()
+    assert (off > 1).float().mean() < 1e-3 and (off > 0).float().mean() < 0.01
+    untouched = ~(draws["ops"] > 0).flatten(1).any(1)
+    assert torch.equal(want[untouched], plain[untouched]) and off[untouched].max() == 0 and 60 < untouched.sum() < 200
+    moved = (want.int() - plain.int()).abs().float().mean((1, 2, 3))
+    assert (moved[~untouched] > 0.5).float().mean() > 0.6  # there was something to compare
+
+
+@pytest.mark.parametrize("flags", [{"autoaugment": 0.8}, {"augmix": 0.8}])
+def test_operations_do_not_depend_on_the_batch(flags):
+    x = varied().repeat(8, 1, 1, 1)
+    draws = data.draw(len(x), torch.Generator().manual_seed(4), **flags)
+    whole = data.operate(x, **draws)
+    for size in (1, 7, 64):
+        parts = [data.operate(x[i:i + size], **{k: v[i:i + size] for k, v in draws.items()}) for i in range(0, len(x), size)]
+        assert torch.equal(torch.cat(parts), whole)
 
 
 # ----------------------------------------------------------------------------------------------------------------- twins

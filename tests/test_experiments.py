@@ -1,4 +1,5 @@
 """What the .mk files declare, and the promises of the Makefile, walked with runs of two steps in a project of their own."""
+import argparse
 import json
 import os
 import random
@@ -16,6 +17,8 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "experiments"))
 import report  # noqa: E402
+
+REPORTS = ("keypoints", "lenet_vgg", "mlp_cnn", "net")
 
 TINY = """
 # Tiny: for the tests.
@@ -283,7 +286,7 @@ def test_help_names_every_target():
     printed = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, env=clean_environment()).stdout
     words = {line.split()[0] for line in printed.splitlines() if line.startswith("  ")}
     expected = {"quickstart", "test", "smoke", "all", "list", "status", "show", "redo", "report", "bench", "clean", "help"}
-    assert expected | {f"exp-{name}" for name in report.declarations()["exp"]} | {"report-keypoints", "report-lenet_vgg"} == words
+    assert expected | {f"exp-{name}" for name in report.declarations()["exp"]} | {f"report-{name}" for name in REPORTS} == words
 
 
 def test_clean_leaves_data_results_and_runs(trained):
@@ -334,7 +337,7 @@ def test_every_declared_run_has_flags_that_train_takes_and_what_was_reported(run
 def test_declarations_fit_together():
     assert set(DECLARED["want"]) == set(DECLARED["run"]) and set(DECLARED["plots"]) == set(DECLARED["exp"])
     assert list(DECLARED["claim"]) == list(report.CLAIMS)  # one sentence there, one function here, in the same order
-    assert {word.partition(":")[0] for words in DECLARED["plots"].values() for word in words} <= {"curves", "faces"}
+    assert {word.partition(":")[0] for words in DECLARED["plots"].values() for word in words} <= {"curves", "faces", "by-epoch", "sweep", "single"}
     assert all(DECLARED["about"].values())
     flags = [json.dumps(train.identity(train.parse(f.split()))) for f in DECLARED["run"].values()]
     assert len(set(flags)) == len(flags)  # no two runs are the same training
@@ -350,14 +353,50 @@ def test_the_settings_of_report_1_are_the_reports():
     assert (step.schedule, step.step_size, step.gamma) == ("step", 100, 0.5) and (bn.norm, dropout.norm, dropout.dropout) == ("bn", "bn", 0.3)
 
 
+def test_the_settings_of_report_3_are_the_reports():
+    parse = {run.partition("/")[2]: train.parse(flags.split()) for run, flags in DECLARED["run"].items() if run.startswith("net/")}
+    assert all((a.split, a.test_each_epoch, a.data, a.momentum) == ("all", True, "cifar10", 0.9) for a in parse.values())
+    assert {run: a.batch_size for run, a in parse.items() if a.batch_size != 64} == {
+        "batch-16": 16, "batch-32": 32, "batch-128": 128, "batch-128-lr2": 128, "batch-128-epochs24": 128}
+    assert {run: a.epochs for run, a in parse.items() if a.epochs != 12} == {"batch-128-epochs24": 24}
+    assert {run: a.lr for run, a in parse.items() if a.lr != 0.001} == dict.fromkeys(
+        "batch-128-lr2 sgd-lr2 adam-lr2 sgd-step adam-step best best-augmix resnet18 resnet18-pretrained".split(), 0.002)
+    assert {run for run, a in parse.items() if a.optim == "adam"} == set("adam adam-lr2 adam-step best best-augmix resnet18 resnet18-pretrained".split())
+    for run in ("sgd-step", "adam-step"):
+        assert (parse[run].schedule, parse[run].step_size, parse[run].gamma) == ("step", 5, 0.5)
+    best = vars(parse["best"])
+    recipe = dict(weight_decay=1e-4, schedule="cosine", flip=True, pad_crop=2, autoaugment=0.6, augmix=0)
+    assert best.items() >= dict(recipe, channels=(256, 256), norm="bn", dropout=0.1).items()
+    assert vars(parse["resnet18"]).items() >= recipe.items() and not parse["resnet18"].pretrained
+    assert (parse["resnet18-pretrained"].pretrained, parse["resnet18-pretrained"].freeze) == (True, "features")
+    assert vars(parse["best-augmix"]).items() >= dict(recipe, autoaugment=0, augmix=0.6).items()
+    assert (parse["bn"].norm, parse["kaiming"].init, parse["double"].channels, parse["flip"].flip) == ("bn", "kaiming", (12, 32), True)
+    want = [float(x) for x in re.findall(r"test_acc@\d+=([\d.]+)", DECLARED["want"]["net/baseline"])]
+    assert want == [0.16, 0.29, 0.36, 0.40, 0.43, 0.46, 0.48, 0.50, 0.51, 0.53, 0.55, 0.56]
+
+
+def test_the_settings_of_report_4_are_the_reports():
+    parse = {run.partition("/")[2]: train.parse(flags.split()) for run, flags in DECLARED["run"].items() if run.startswith("mlp_cnn/")}
+    common = dict(split="last", epochs=50, batch_size=128, optim="adam", test_weights="best", test_each_epoch=False)
+    assert all(vars(a).items() >= common.items() for a in parse.values())
+    assert all(a.lr == {"mlp": 5e-3, "cnn": 2e-3}[a.model] for run, a in parse.items() if "-lr-" not in run)
+    assert all(a.dropout == {"mlp": 0.5, "cnn": 0.1}[a.model] for run, a in parse.items() if "dropout" not in run or "dropout-bn" in run)
+    values = {(flag, net): [getattr(parse[run.partition("/")[2]], flag) for run in DECLARED["exp"][f"{flag}-sweep"] if parse[run.partition("/")[2]].model == net]
+              for flag in ("dropout", "lr") for net in ("mlp", "cnn")}
+    assert values == {("dropout", "mlp"): [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], ("dropout", "cnn"): [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3],
+                      ("lr", "mlp"): [1e-1, 5e-2, 1e-2, 5e-3, 1e-3, 5e-4, 1e-4], ("lr", "cnn"): [1e-2, 2e-3, 1e-3, 2e-4, 1e-4, 2e-5, 1e-5]}
+    for sweep, names in (("dropout-sweep", report.DROPOUTS), ("lr-sweep", report.RATES)):  # the claims' lists are the comparisons' own
+        assert [f"mlp_cnn/{name}" for net in ("mlp", "cnn") for name in names[net]] == DECLARED["exp"][sweep]
+
+
 # ----------------------------------------------------------------------------------------------------------------------- records
 
 
-def record(run, seed=0, status="finished", valid=(), train_=(), **metrics):
-    """A record whose curves are `valid` and `train_` and whose final numbers are their last."""
+def record(run, seed=0, status="finished", valid=(), train_=(), curves={}, **metrics):
+    """A record whose curves are `valid`, `train_` and more, and whose final numbers are their last."""
     valid, train_ = list(valid), list(train_)
     final = {"train_loss": train_[-1] if train_ else None, "valid_loss": valid[-1] if valid else None, "train_acc": None, "test_acc": None}
-    return {"run": run, "seed": seed, "status": status, "metrics": {**final, **metrics}, "curves": {"valid_loss": valid, "train_loss": train_}}
+    return {"run": run, "seed": seed, "status": status, "metrics": {**final, **metrics}, "curves": {"valid_loss": valid, "train_loss": train_, **curves}}
 
 
 def keypoint_records(**change):
@@ -382,19 +421,67 @@ def lenet_records(**change):
     return [record(f"lenet_vgg/{run}", test_acc=change.get(run.replace("-", "_"), accuracy)) for run, accuracy in LENET.items()]
 
 
+NET = {"batch-16": 0.65, "batch-32": 0.63, "batch-128": 0.47, "bn": 0.65, "kaiming": 0.57, "double": 0.60, "best": 0.83, "resnet18": 0.83,
+       "baseline": dict(test_acc=0.56, train_loss=1.21, curves={"test_acc": [0.16, 0.29, 0.36, 0.40, 0.43, 0.46, 0.48, 0.50, 0.51]}),
+       "adam": dict(test_acc=0.65, train_loss=0.779, curves={"test_acc": [0.48]}), "flip": dict(test_acc=0.56, train_loss=1.226),
+       "sgd-step": dict(test_acc=0.60, train_loss=1.068), "adam-step": dict(test_acc=0.65, train_loss=0.668)}
+
+
+def net_records(**change):
+    records = []
+    for run, how in NET.items():
+        how = dict(how) if isinstance(how, dict) else {"test_acc": how}
+        new = change.get(run.replace("-", "_"), {})
+        records.append(record(f"net/{run}", **{**how, **(new if isinstance(new, dict) else {"test_acc": new})}))
+    return records
+
+
+def mlp_cnn_records(**change):
+    """Records in which every claim of report 4 holds; a run's final valid and train accuracy are those of its last ten epochs."""
+    tested = {"mlp": 0.545, "cnn": 0.748, "mlp-no-bn": 0.50, "cnn-no-bn": 0.70, "mlp-no-dropout": 0.50, "cnn-no-dropout": 0.74, "cnn-relu-bn": 0.728,
+              "cnn-pool-first": 0.642, "cnn-dropout-bn": 0.746}
+    valid = dict(zip([*report.DROPOUTS["mlp"], *report.DROPOUTS["cnn"]], [0.50, 0.51, 0.52, 0.53, 0.528, 0.54, 0.55, 0.73, 0.74, 0.75, 0.74, 0.75, 0.74, 0.73]))
+    fit = dict(zip(valid, [0.9, 0.8, 0.7, 0.65, 0.6, 0.55, 0.5, 0.95, 0.94, 0.93, 0.92, 0.91, 0.90, 0.89]))
+    turning = {net: dict(valid=[2.0] * 9 + [1.4] + [1.6] * 40, train_=[2.0 - 0.02 * e for e in range(50)]) for net in ("mlp", "cnn")}
+    large = {names[0]: dict(valid=[3.0] * 50, train_=[5.0] * 5 + [2.3] * 45) for names in report.RATES.values()}
+    small = {names[-1]: dict(valid=[2.2 - 0.01 * e for e in range(50)], train_=[2.2 - 0.01 * e for e in range(50)]) for names in report.RATES.values()}
+    records = []
+    for run in dict.fromkeys([*tested, *valid, *report.RATES["mlp"], *report.RATES["cnn"]]):
+        new = dict(change.get(run.replace("-", "_"), {}))
+        accuracy, train_accuracy = new.pop("valid_acc", valid.get(run, 0.45)), new.pop("train_acc", fit.get(run, 0.5))
+        base = turning.get(run) or large.get(run) or small.get(run) or dict(valid=[1.5] * 50, train_=[1.5] * 50)
+        records.append(record(f"mlp_cnn/{run}", **{"curves": {"valid_acc": [accuracy] * 50, "train_acc": [train_accuracy] * 50}, "test_acc": tested.get(run, 0.5),
+                                                   **base, **new}))
+    return records
+
+
+RECORDS = {"K": keypoint_records, "L": lenet_records, "N": net_records, "M": mlp_cnn_records}
 BREAKING = [
     ("K1", dict(adam=dict(train_=[100] * 100 + [10] * 150))), ("K1", dict(sgd=dict(train_=[5] * 250))), ("K2", dict(adam_sgd=dict(valid=[10] * 200 + [10, 20] * 25))),
     ("K3", dict(adam_step=dict(valid=[14] * 250))), ("K4", dict(adam_bn=dict(valid=[20] * 250))), ("K4", dict(adam_bn_dropout=dict(valid=[20] * 250))),
     ("K5", dict(adam_bn_dropout=dict(train_=[1] * 250))), ("K6", dict(adam_sgd_400=dict(valid=[30] * 400))), ("K6", dict(adam_sgd_400=dict(valid=[5, 9] * 200))),
     ("K7", dict(adam_bn=dict(valid=[90] * 249 + [6]))), ("K8", dict(adam_step=dict(train_=[10] * 250))), ("K8", dict(adam_step=dict(valid=[10] * 250))),
     ("K9", dict(adam_sgd=dict(valid=[5] * 250))), ("K10", dict(adam_step=dict(valid_loss_turned=40.0))), ("K10", dict(adam_bn=dict(valid_loss_turned=55.0))),
+    ("N1", dict(batch_32=0.66)), ("N2", dict(flip=0.53)), ("N2", dict(flip=dict(train_loss=1.2))), ("N3", dict(adam=0.60)), ("N4", dict(sgd_step=0.57)),
+    ("N4", dict(adam_step=0.68)), ("N4", dict(adam_step=dict(train_loss=0.8))), ("N4", dict(sgd_step=dict(train_loss=1.3))), ("N5", dict(bn=0.6)),
+    ("N6", dict(kaiming=0.59)), ("N6", dict(kaiming=0.53)), ("N7", dict(double=0.57)), ("N8", dict(best=0.79)), ("N9", dict(resnet18=0.80)), ("N9", dict(resnet18=0.86)),
+    ("N11", dict(adam=dict(curves={"test_acc": [0.45]}))), ("N11", dict(adam=dict(curves={"test_acc": [0.52]}))), ("N11", dict(adam=dict(curves={"test_acc": [None]}))),
+    ("M1", dict(cnn=dict(test_acc=0.69))), ("M2", dict(mlp_no_bn=dict(test_acc=0.55))), ("M2", dict(cnn_no_bn=dict(test_acc=0.75))),
+    ("M3", dict(mlp_no_dropout=dict(test_acc=0.545))), ("M4", dict(cnn_dropout_bn=dict(test_acc=0.75))),
+    ("M5", {"mlp_dropout_0.3": dict(valid_acc=0.51)}), ("M5", {"mlp_dropout_0.6": dict(valid_acc=0.49)}), ("M6", {"mlp_lr_1e_3": dict(valid_acc=0.56)}),
+    ("M6", {"cnn_lr_1e_2": dict(valid_acc=0.76)}), ("M7", dict(mlp=dict(valid=[2.0] * 9 + [1.4] * 41))), ("M7", dict(cnn=dict(train_=[1.5] * 50))),
+    ("M8", dict(cnn_dropout_bn=dict(test_acc=0.73))), ("M8", dict(cnn_pool_first=dict(test_acc=0.73))), ("M9", dict(cnn=dict(train_acc=0.94))),
+    ("M9", {"mlp_dropout_0.6": dict(train_acc=0.56)}), ("M10", {"cnn_dropout_0.3": dict(valid_acc=0.70)}),
+    ("M10", {f"cnn_dropout_{p}": dict(valid_acc=a) for p, a in (("0.15", 0.751), ("0.2", 0.752), ("0.25", 0.753), ("0.3", 0.754))}),
+    ("M11", {"mlp_lr_1e_1": dict(train_=[5.0] * 20 + [2.3] * 30)}), ("M11", {"cnn_lr_1e_2": dict(train_=[1.0] * 50)}),
+    ("M11", {"cnn_lr_1e_5": dict(valid=[2.0] * 30 + [2.1] * 20)}), ("M11", {"cnn_lr_1e_2": dict(train_=[5.0] * 3 + [None], status="diverged")}),
     ("L1", dict(sigmoid_wide=0.3)), ("L1", dict(relu_classic=0.5)), ("L2", dict(relu_wide=0.6)), ("L11", dict(relu_classic=0.3)),
 ]
 
 
 @pytest.mark.parametrize("claim, breaking", BREAKING)
 def test_every_claim_can_hold_and_can_fail(claim, breaking):
-    records = keypoint_records if claim.startswith("K") else lenet_records
+    records = RECORDS[claim[0]]
     assert report.verdict(claim, records())[:2] == ("holds", 1)
     assert report.verdict(claim, records(**breaking))[:2] == ("does not hold", 1)
     both = records() + [{**r, "seed": 1} for r in records(**breaking)]
@@ -404,7 +491,50 @@ def test_every_claim_can_hold_and_can_fail(claim, breaking):
 
 
 def test_every_claim_is_tested():
-    assert {claim for claim, _ in BREAKING} == set(report.CLAIMS)
+    assert {claim for claim, _ in BREAKING} | set(report.COUNTED) == set(report.CLAIMS)
+
+
+def test_claims_by_count_need_no_run_and_can_go_either_way(monkeypatch):
+    import models
+
+    assert report.verdict("N10", []) == ("does not hold", 0, "11,181,642 against 2,438,510")
+    word, seeds, seen = report.verdict("M12", [])
+    assert (word, seeds) == ("holds", 0) and "93,770 parameters against 1,579,530" in seen
+    # By hand: two convolutions at 30x30 and 12x12 and a linear layer, against two linear layers.
+    assert f"{900 * 128 * 27 + 144 * 64 * 128 * 9 + 16000:,} multiplications an image against {3072 * 512 + 5120:,}" in seen
+    count = models.count_parameters
+    monkeypatch.setattr(models, "count_parameters", lambda net: -count(net))
+    assert report.verdict("N10", [])[0] == "holds" and report.verdict("M12", [])[0] == "does not hold"
+    table = report.claims_table({"claim": {"N10": "fewer"}}, ["N10"], [])
+    assert "| by count |" in table
+
+
+def test_report_3s_accuracies_by_epoch_have_a_table_of_their_own():
+    declared = {"exp": {"optimizer": ["net/baseline", "net/adam"]}, "plots": {"optimizer": ["curves", "by-epoch"]}, "about": {"optimizer": ""},
+                "run": {"net/baseline": "--lr 1", "net/adam": "--lr 2"},
+                "want": {"net/baseline": "test_acc=0.5 test_acc@1=0.16 test_acc@2=0.29 test_acc@3=0.4 test_acc@4=0.5", "net/adam": "none"}}
+    records = [record("net/baseline", seed=seed, train_=[2, 1], test_acc=0.3, train_acc=0.3, curves={"epoch": [1, 2], "test_acc": [0.1 + seed / 10, 0.3]})
+               for seed in (0, 1)] + [record("net/adam", train_=[2], test_acc=0.4, train_acc=0.4, curves={"epoch": [1], "test_acc": [0.4]})]
+    text = report.table(declared, "optimizer", records)
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert ["run", "", "1", "2"] in lines and ["baseline", "reported", "16", "29"] in lines
+    assert ["baseline", "measured, 2 seeds", "15.0", "30.0"] in lines and ["adam", "measured, 1 seed", "40.0", ""] in lines
+    assert lines[2][:4] == ["baseline", "–", "test acc 50 %", "test acc 30.0 ± 0.0 %"]  # not twelve numbers in one cell
+    assert report.by_epoch(declared, ["net/baseline"]) == {"net/baseline": {1: 0.16, 2: 0.29, 3: 0.4, 4: 0.5}}
+    assert report.shown_wants("valid_acc@10=0.8 valid_acc@20=0.83") == "valid acc at epoch 10 80 %, valid acc at epoch 20 83 %"
+
+
+def test_a_run_whose_imagenet_weights_are_not_here_is_missing_and_says_how_to_get_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    args = argparse.Namespace(runs=tmp_path / "runs", data_dir="data", seeds=[0], flags="--synthetic")
+    assert report.status(DECLARED, ["net/resnet18-pretrained"], args) == 2
+    printed = capsys.readouterr().out
+    assert "missing     net/resnet18-pretrained seed 0" in printed and "status: 1 missing" in printed
+    assert f"not in {tmp_path}/hub/checkpoints/resnet18-f37072fd.pth" in printed and "copy resnet18-f37072fd.pth there" in printed
+    (tmp_path / "hub/checkpoints").mkdir(parents=True)
+    (tmp_path / "hub/checkpoints/resnet18-f37072fd.pth").write_text("")
+    report.status(DECLARED, ["net/resnet18-pretrained"], args)
+    assert "cannot be trained here" not in capsys.readouterr().out
 
 
 def test_a_diverged_run_loses_every_comparison_and_is_judged():

@@ -27,14 +27,14 @@ def record(run, epochs=None, seed=0, status="finished", synthetic=False, test_ac
             "curves": curves}
 
 
-def write(runs, rec, result=True, torn=""):
-    """The folder that a run like this record leaves behind."""
+def write(runs, rec, result=True, torn="", **flags):
+    """The folder that a run like this record leaves behind; `flags` are settings in its args.json."""
     folder = Path(runs) / rec["run"] / f"seed{rec['seed']}"
     folder.mkdir(parents=True)
     curves = rec["curves"]
     lines = [json.dumps({column: curves[column][i] for column in curves}) + "\n" for i in range(len(curves["epoch"]))]
     (folder / "log.jsonl").write_text("".join(lines) + torn)
-    (folder / "args.json").write_text(json.dumps({"data": "faces21", "synthetic": rec["data"]["synthetic"]}))
+    (folder / "args.json").write_text(json.dumps({"data": "faces21", "synthetic": rec["data"]["synthetic"], **flags}))
     if result:
         (folder / "result.json").write_text(json.dumps({key: rec[key] for key in rec if key != "curves"}))
     return folder
@@ -132,6 +132,20 @@ def test_test_accuracy_by_epoch_is_dotted():
     fig = plots.draw_curves([rec])
     line, = lines(fig.axes[1], "net/baseline test")
     assert line.get_linestyle() == ":" and list(line.get_ydata()) == [20, 50]
+
+
+def test_test_loss_by_epoch_is_dotted():
+    rec = record("net/baseline", train_loss=[2, 1], test_loss=[2.5, 1.5], train_acc=[0.3, 0.6])
+    fig = plots.draw_curves([rec])
+    line, = lines(fig.axes[0], "net/baseline test")
+    assert line.get_linestyle() == ":" and list(line.get_ydata()) == [2.5, 1.5] and "test by epoch" in texts(fig)
+    assert not lines(fig.axes[1], "net/baseline test")
+
+
+def test_records_from_before_test_loss_can_be_drawn():
+    rec = record("net/baseline", train_loss=[2, 1])
+    del rec["curves"]["test_loss"]
+    assert [line.get_label() for line in plots.draw_curves([rec]).axes[0].lines] == ["net/baseline train"]
 
 
 def test_regression_has_one_panel_in_square_pixels():
@@ -233,6 +247,326 @@ def test_the_same_records_give_the_same_bytes_and_no_rubbish(tmp_path, monkeypat
     assert sorted(os.listdir(tmp_path / "made")) == ["a.png", "b.png"]
     with pytest.raises(ValueError, match="no records"):
         plots.curves([], tmp_path / "none.png")
+
+
+# ---- sweeps ----------------------------------------------------------------------------------------------------------
+
+LRS = {f"mlp_cnn/lr-{lr}": lr for lr in (1e-1, 5e-2, 1e-2, 5e-3, 1e-3, 5e-4, 1e-4)}
+
+
+def classes(run, end=0.5, seed=0, n=50, **more):
+    """A record of a classification run whose valid accuracy comes to `end`."""
+    rising = np.linspace(0.1, end, n)
+    columns = {"train_loss": down(2.3, 1, n), "valid_loss": down(2.3, 1.3, n), "train_acc": rising + 0.2, "valid_acc": rising}
+    return record(run, seed=seed, **columns | more)
+
+
+def panels(fig):
+    return dict(zip(["train loss", "valid loss", "train acc", "valid acc", "final"], fig.axes))
+
+
+def labels_of(axis):
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def test_sweep_has_a_line_per_value_in_every_panel():
+    rec = [classes("mlp_cnn/b", 0.3), classes("mlp_cnn/a", 0.5)]
+    fig = plots.draw_sweep(rec, {"mlp_cnn/b": 0.9, "mlp_cnn/a": 0.5}, "dropout")
+    axes = panels(fig)
+    assert len(fig.axes) == 5
+    assert [ax.get_ylabel() for ax in fig.axes] == ["train loss", "valid loss", "train accuracy (%)", "valid accuracy (%)",
+                                                    "final valid accuracy (%)"]
+    for (name, ax), column in zip(axes.items(), ("train_loss", "valid_loss", "train_acc", "valid_acc")):
+        part = name.split()[0]
+        assert [line.get_label() for line in ax.lines] == [f"mlp_cnn/a {part}", f"mlp_cnn/b {part}"]
+        for line, r in zip(ax.lines, reversed(rec)):
+            assert np.allclose(line.get_ydata(), np.array(r["curves"][column]) * (100 if "acc" in column else 1))
+            assert list(line.get_xdata()) == list(range(1, 51)) and line.get_linestyle() == "-"
+        assert not ax.collections
+    assert axes["train loss"].get_ylim() == axes["valid loss"].get_ylim() and axes["train acc"].get_ylim() == axes["valid acc"].get_ylim()
+    assert axes["train loss"].get_ylim()[0] < 1 < 2.3 < axes["valid loss"].get_ylim()[1] and axes["valid acc"].get_ylim()[1] > 70
+    legend = fig.legends[0]
+    assert legend.get_title().get_text() == "dropout" and [text.get_text() for text in legend.get_texts()] == ["0.5", "0.9"]
+    assert labels_of(axes["final"].xaxis) == ["0.5", "0.9"] and axes["final"].get_xlabel() == "dropout"
+    assert not {"train", "valid", "generated data, not a measurement", "min–max of the seeds"} & set(texts(fig))
+
+
+def test_sweep_of_seeds_has_means_and_bands():
+    rec = [classes("x/a", seed=seed, train_loss=loss, n=2) for seed, loss in enumerate([[4, 2], [2, 1]])]
+    fig = plots.draw_sweep(rec, {"x/a": 1}, "lr")
+    axes = panels(fig)
+    assert list(lines(axes["train loss"], "x/a train")[0].get_ydata()) == [3, 1.5]
+    corners = {tuple(corner) for path in axes["train loss"].collections[0].get_paths() for corner in path.vertices}
+    assert {(1, 4), (1, 2), (2, 2), (2, 1)} <= corners and "min–max of the seeds" in texts(fig)
+
+
+def test_final_is_the_median_of_the_last_ten_epochs_of_each_seed():
+    jump = np.r_[np.full(40, 0.1), np.full(9, 0.5), 0.1]
+    rec = [classes("x/a", valid_acc=jump, seed=0), classes("x/a", valid_acc=jump, seed=1),
+           classes("x/b", valid_acc=jump + 0.2, seed=0), classes("x/b", valid_acc=jump, seed=1)]
+    ax = panels(plots.draw_sweep(rec, {"x/a": 0.2, "x/b": 0.4}, "dropout"))["final"]
+    points = [(line.get_xdata()[0], round(line.get_ydata()[0], 9)) for label in ("x/a final", "x/b final") for line in lines(ax, label)]
+    assert points == [(0.2, 50), (0.2, 50), (0.4, 70), (0.4, 50)]
+    mean, = lines(ax, "mean")
+    assert np.allclose(mean.get_xydata(), [(0.2, 50), (0.4, 60)])
+    assert ax.get_title("left") == "final: median of the last 10 epochs; line: mean of 2 seeds" and ax.get_xlabel() == "dropout"
+    low, high = ax.get_ylim()
+    assert low < 50 and 70 < high
+
+
+def test_short_sweep_says_how_many_epochs_are_final():
+    ax = panels(plots.draw_sweep([classes("x/a", valid_acc=[0.1, 0.5, 0.2], n=3)], {"x/a": 0}, "dropout"))["final"]
+    assert lines(ax, "x/a final")[0].get_ydata()[0] == 20 and ax.get_title("left") == "final: median of the last 3 epochs"
+
+
+def test_swept_values_are_the_ticks_and_log_is_as_asked():
+    rec = [classes(run) for run in LRS]
+    ax = panels(plots.draw_sweep(rec, LRS, "learning rate", log=True))["final"]
+    assert ax.get_xscale() == "log" and list(ax.get_xticks()) == sorted(LRS.values()) and not len(ax.get_xticks(minor=True))
+    assert labels_of(ax.xaxis) == ["0.0001", "0.0005", "0.001", "0.005", "0.01", "0.05", "0.1"]
+    assert panels(plots.draw_sweep(rec, LRS, "learning rate"))["final"].get_xscale() == "linear"
+
+
+@pytest.mark.parametrize("values, log", [(list(LRS.values()), True), ([0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9], False),
+                                         ([1e-6, 2e-6, 1e-5, 1], True), ([4, 8, 16, 32, 64, 128, 256], False), ([0.001, 0.002, 0.003, 0.09], False)])
+def test_tick_labels_do_not_overlap(values, log):
+    values = {f"x/{i}": value for i, value in enumerate(values)}
+    fig = plots.draw_sweep([classes(run) for run in values], values, "lr", log)
+    fig.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in panels(fig)["final"].get_xticklabels() if label.get_text()]
+    assert len(boxes) > len(values) / 2 and all(one.x1 < other.x0 for one, other in zip(boxes, boxes[1:]))
+
+
+def test_sweep_legend_keeps_clear_of_the_panels():
+    fig = plots.draw_sweep([classes(run) for run in LRS], LRS, "learning rate", log=True)
+    fig.draw_without_rendering()
+    top = min(fig.axes[-1].get_tightbbox().y0, *[label.get_window_extent().y0 for label in fig.axes[-1].get_xticklabels()])
+    assert fig.legends[0].get_window_extent().y1 <= top
+    inside = fig.legends[0].get_window_extent()
+    assert 0 <= inside.x0 and inside.x1 <= fig.bbox.width
+
+
+def test_sweep_colours_follow_the_value_and_are_not_faint():
+    fig = plots.draw_sweep([classes(run) for run in reversed(LRS)], LRS, "learning rate", log=True)
+    drawn = [lines(fig.axes[0], f"{run} train")[0] for run in sorted(LRS, key=LRS.get)]
+    bright = [np.array(matplotlib.colors.to_rgb(line.get_color())) ** 2.2 @ [0.2126, 0.7152, 0.0722] for line in drawn]  # 1: white
+    assert bright == sorted(bright) and bright[-1] < 0.55 and len({line.get_marker() for line in drawn}) == 7
+
+
+def test_diverged_value_is_marked_and_leaves_a_gap():
+    bad = classes("x/b", n=4, train_loss=[2.3, 9, 1e8, None], valid_loss=[2.3, 9, 1e9, None], valid_acc=[0.2, 0.15, 0.1, 0.1],
+                  status="diverged")
+    rec = [classes("x/a"), bad, classes("x/c", 0.6)]
+    fig = plots.draw_sweep(rec, {"x/a": 0.1, "x/b": 0.2, "x/c": 0.3}, "lr")
+    axes = panels(fig)
+    assert "0.2 (diverged)" in texts(fig) and "diverged" in texts(fig)
+    for name in ("train loss", "valid loss"):
+        assert axes[name].get_ylim()[1] < 5
+        cross, = lines(axes[name], "x/b diverged")
+        assert cross.get_xdata()[0] == 3 and cross.get_transform() == axes[name].get_xaxis_transform()
+        assert list(lines(axes[name], "x/b above the axis")[0].get_xdata()) == [2, 3]
+    cross, = lines(axes["valid acc"], "x/b diverged")
+    assert (cross.get_xdata()[0], cross.get_ydata()[0], cross.get_marker()) == (4, 10, "x")
+    assert len(lines(axes["train acc"], "x/b diverged")) == 1
+    cross, = lines(axes["final"], "x/b diverged")
+    assert (cross.get_xdata()[0], cross.get_marker()) == (0.2, "x") and cross.get_ydata()[0] < 0.1
+    assert cross.get_transform() == axes["final"].get_xaxis_transform() and not lines(axes["final"], "x/b final")
+    assert np.isnan(lines(axes["final"], "mean")[0].get_ydata()).tolist() == [False, True, False]
+
+
+def test_one_diverged_seed_is_marked_beside_the_others():
+    rec = [classes("x/a", seed=0, valid_acc=[0.4] * 50), classes("x/a", seed=1, n=3, status="diverged"),
+           classes("x/b", valid_acc=[0.5] * 50)]
+    fig = plots.draw_sweep(rec, {"x/a": 0.1, "x/b": 0.2}, "lr")
+    ax = panels(fig)["final"]
+    assert "0.1 (1 of 2 diverged)" in texts(fig) and len(lines(ax, "x/a diverged")) == len(lines(ax, "x/a final")) == 1
+    assert list(lines(ax, "mean")[0].get_ydata()) == [40, 50]
+    assert ax.get_title("left") == "final: median of the last 10 epochs; line: mean of 1–2 seeds, less those that diverged"
+
+
+def test_cross_of_the_final_panel_is_below_every_point():
+    rec = [classes("x/a", 0.1, seed=0), classes("x/a", seed=1, n=3, status="diverged"), classes("x/b", 0.9)]
+    ax = panels(plots.draw_sweep(rec, {"x/a": 0.1, "x/b": 0.2}, "lr"))["final"]
+    lowest = ax.transAxes.inverted().transform(ax.transData.transform((0.1, lines(ax, "x/a final")[0].get_ydata()[0])))[1]
+    assert lowest > lines(ax, "x/a diverged")[0].get_ydata()[0] + 0.04
+
+
+def test_all_diverged_can_be_drawn(tmp_path):
+    rec = [classes(f"x/{i}", n=1, status="diverged", train_loss=[None], valid_loss=[None]) for i in range(3)]
+    final = panels(plots.draw_sweep(rec, {r["run"]: i for i, r in enumerate(rec)}, "dropout"))["final"]
+    assert not len(final.get_yticks()) and all(lines(final, f"x/{i} diverged") for i in range(3)) and not lines(final, "x/0 final")
+    plots.sweep([record("x/a", 1, status="diverged", train_loss=[None])], {"x/a": 1}, tmp_path / "sweep.png", "dropout")
+    plots.sweep([record("x/a", train_loss=[0, 0], valid_loss=[0, 0])], {"x/a": 1}, tmp_path / "sweep.png", "dropout")
+    plots.sweep([record("x/a", train_loss=[1, 1], valid_loss=[1, 100])], {"x/a": 1}, tmp_path / "sweep.png", "dropout")
+
+
+@pytest.mark.parametrize("bad", [30, 1e8])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_values_that_lie_high_throughout_do_not_flatten_the_loss(bad, count):
+    runs = list(LRS)
+    rec = [classes(run, **{"train_loss": [bad] * 50, "valid_loss": [bad] * 50} if i < count else {}) for i, run in enumerate(runs)]
+    fig = plots.draw_sweep(rec, LRS, "learning rate", log=True)
+    for ax in fig.axes[:2]:
+        assert 2.3 < ax.get_ylim()[1] < 4
+    marks = [lines(fig.axes[1], f"{run} above the axis") for run in runs]
+    assert [len(mark) for mark in marks] == [1] * count + [0] * (7 - count)
+    seen = [set(mark.get_xdata()[slice(mark.get_markevery()[0], None, mark.get_markevery()[1])]) for mark, in marks[:count]]
+    assert all(seen) and len(set.union(*seen)) == sum(map(len, seen))  # no triangle hides another
+
+
+def test_value_without_a_run_is_named_and_keeps_its_tick():
+    assert panels(plots.draw_sweep([classes("x/a")], {"x/a": 0.1, "x/b": 0.2}, "dropout"))["final"].get_xlim()[1] > 0.2
+    values = {"x/a": 0.1, "x/b": 0.2, "x/c": 0.3}
+    fig = plots.draw_sweep([classes("x/a"), classes("x/c")], values, "dropout")
+    whole = plots.draw_sweep([classes(run) for run in values], values, "dropout")
+    assert "0.2 (no run yet)" in texts(fig) and labels_of(panels(fig)["final"].xaxis) == ["0.1", "0.2", "0.3"]
+    assert np.isnan(lines(panels(fig)["final"], "mean")[0].get_ydata()).tolist() == [False, True, False]
+    assert lines(fig.axes[0], "x/c train")[0].get_color() == lines(whole.axes[0], "x/c train")[0].get_color()
+
+
+def test_sweep_of_landmark_nets_ends_in_their_loss():
+    losses = [down(900, 8), down(900, 20), [1e8] * 50]
+    rec = [record(f"keypoints/{i}", train_loss=down(900, 5), valid_loss=loss) for i, loss in enumerate(losses)]
+    fig = plots.draw_sweep(rec, {"keypoints/0": 0.01, "keypoints/1": 0.001, "keypoints/2": 0.1}, "learning rate", log=True)
+    assert [ax.get_ylabel() for ax in fig.axes] == ["train MSE (px²)", "valid MSE (px²)", "final valid MSE (px²)"]
+    final = fig.axes[2]
+    assert lines(final, "keypoints/0 final")[0].get_ydata()[0] == pytest.approx(np.median(down(900, 8)[-10:]))
+    assert final.get_ylim()[1] < 100 and lines(final, "keypoints/2 above the axis") and not lines(final, "keypoints/2 final")
+    assert np.isnan(lines(final, "mean")[0].get_ydata()).tolist() == [False, False, True]  # a line to 1e8 would look like a wall
+    assert fig.axes[0].get_ylim() == fig.axes[1].get_ylim() and fig.axes[0].get_yscale() == "log"
+
+
+def test_sweep_says_that_data_are_generated():
+    made, real = classes("x/a", synthetic=True), classes("x/b")
+    values = {"x/a": 0.1, "x/b": 0.2, "x/c": 0.3}
+    assert "generated data, not a measurement" in texts(plots.draw_sweep([made], values, "dropout"))
+    assert "0.1: generated data, not a measurement" in texts(plots.draw_sweep([made, real], values, "dropout"))
+
+
+def test_sweep_refuses_what_it_cannot_place():
+    with pytest.raises(ValueError, match="no records"):
+        plots.draw_sweep([], {"x/a": 1}, "dropout")
+    with pytest.raises(ValueError, match="x/b: no value of dropout"):
+        plots.draw_sweep([classes("x/a"), classes("x/b")], {"x/a": 1}, "dropout")
+    with pytest.raises(ValueError, match="x/a and x/b have the same dropout, 0.5"):
+        plots.draw_sweep([classes("x/a")], {"x/a": 0.5, "x/b": 0.5}, "dropout")
+    with pytest.raises(ValueError, match="x/a: no place on a log axis for dropout 0"):
+        plots.draw_sweep([classes("x/a")], {"x/a": 0.0, "x/b": 0.5}, "dropout", log=True)
+
+
+# ---- test accuracy by epoch ------------------------------------------------------------------------------------------
+
+def by_epochs(run, *accuracies, **more):
+    """A record with this test accuracy by epoch."""
+    rec = record(run, len(accuracies), **more)
+    rec["curves"]["test_acc"] = list(accuracies)
+    return rec
+
+
+def test_by_epoch_shows_measured_and_reported():
+    rec = [by_epochs("net/a", 0.1, 0.2, 0.4), by_epochs("net/a", 0.2, 0.4, 0.6, seed=1),
+           by_epochs("net/b", 0.3, 0.5, test_acc=0.9, train_acc=[0, 1])]
+    fig = plots.draw_by_epoch(rec, {"net/a": {3: 0.45, 1: 0.25}})
+    ax, = fig.axes
+    assert sorted(line.get_label() for line in ax.lines) == ["net/a reported", "net/a test", "net/b test"]
+    line, = lines(ax, "net/a test")
+    assert np.allclose(line.get_xydata(), [(1, 15), (2, 30), (3, 50)]) and line.get_linestyle() == "-"
+    corners = {(x, round(y, 6)) for path in ax.collections[0].get_paths() for x, y in path.vertices}
+    assert len(ax.collections) == 1 and {(1, 10), (1, 20), (3, 40), (3, 60)} <= corners
+    told, = lines(ax, "net/a reported")
+    assert np.allclose(told.get_xydata(), [(1, 25), (3, 45)]) and told.get_linestyle() == "--"
+    assert told.get_color() == line.get_color() != lines(ax, "net/b test")[0].get_color() and told.get_markerfacecolor() == "white"
+    shorter = lines(ax, "net/b test")[0].get_ydata()
+    assert list(shorter[:2]) == [30, 50] and np.ma.is_masked(shorter[2])
+    said = texts(fig)
+    assert [said.count(text) for text in ("a", "b", "measured (1–2 seeds)", "reported", "test accuracy (%)", "epoch")] == [1] * 6
+    assert all(tick == int(tick) for tick in ax.get_xticks())
+
+
+def test_by_epoch_without_reported_values():
+    fig = plots.draw_by_epoch([by_epochs("net/a", 0.1, 0.2)], {})
+    assert "measured (1 seed)" in texts(fig) and "reported" not in texts(fig)
+    assert "reported" not in texts(plots.draw_by_epoch([by_epochs("net/a", 0.1, 0.2)], {"net/a": {}}))
+
+
+def test_by_epoch_has_room_for_all_that_was_reported():
+    fig = plots.draw_by_epoch([by_epochs("net/a", 0.1, 0.2)], {"net/b": {1: 0.3, 12: 0.9}})
+    low, high = fig.axes[0].get_xlim()
+    assert low < 1 and 12 <= high < 13 and fig.axes[0].get_ylim()[1] > 90 and {"a", "b (not measured)"} <= set(texts(fig))
+
+
+def test_by_epoch_marks_divergence_and_generated_data():
+    fig = plots.draw_by_epoch([by_epochs("net/a", 0.3, 0.1, status="diverged", synthetic=True), by_epochs("net/b", 0.3, 0.4)], {})
+    cross, = lines(fig.axes[0], "net/a diverged")
+    assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (2, 10)
+    assert {"a (diverged)", "b", "a: generated data, not a measurement"} <= set(texts(fig))
+
+
+def test_by_epoch_needs_test_accuracies(tmp_path):
+    with pytest.raises(ValueError, match="test accuracy by epoch"):
+        plots.by_epoch([classes("net/a", test_acc=0.5)], {"net/a": {1: 0.5}}, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+    fig = plots.draw_by_epoch([classes("net/a"), by_epochs("net/b", 0.3)], {})
+    assert "a" not in texts(fig) and "b" in texts(fig)
+
+
+# ---- single runs -----------------------------------------------------------------------------------------------------
+
+def test_single_shows_train_valid_test_and_the_best_epoch():
+    rec = classes("mlp_cnn/a", n=4, seed=3, valid_acc=[0.1, 0.6, 0.6, 0.5], valid_loss=[3, 2, 1, 2], test_loss=[5, 4, 3, 2], test_acc=0.55)
+    rec["curves"]["test_acc"] = [0.1, 0.2, 0.3, 0.4]
+    figures = plots.draw_single(rec)
+    assert list(figures) == ["loss", "acc"]
+    for metric, fig in figures.items():
+        ax, = fig.axes
+        assert [list(lines(ax, "best valid epoch")[0].get_xdata()), ax.get_title("left")] == [[2, 2], "mlp_cnn/a, seed 3"]
+        drawn = [lines(ax, f"mlp_cnn/a {part}")[0] for part in ("train", "valid", "test")]
+        assert len({line.get_color() for line in drawn}) == 3 and [line.get_linestyle() for line in drawn] == ["--", "-", ":"]
+        said = texts(fig)
+        assert {"train", "valid", "test by epoch", "best valid epoch (2)"} <= set(said) and ("final test" in said) == (metric == "acc")
+        for part, line in zip(("train", "valid", "test by epoch"), drawn):
+            key, = [key for key in fig.legends[0].get_lines() if key.get_label() == part]
+            assert (key.get_color(), key.get_marker(), key.get_linestyle()) == (line.get_color(), line.get_marker(), line.get_linestyle())
+        fig.draw_without_rendering()
+        assert fig.legends[0].get_window_extent().x0 >= 0 and fig.legends[0].get_window_extent().x1 <= fig.bbox.width
+    assert list(lines(figures["loss"].axes[0], "mlp_cnn/a test")[0].get_ydata()) == [5, 4, 3, 2]
+    assert lines(figures["acc"].axes[0], "mlp_cnn/a final test")[0].get_ydata()[0] == pytest.approx(55)
+
+
+def test_best_epoch_of_a_run_without_accuracy_has_the_lowest_loss():
+    figures = plots.draw_single(record("keypoints/adam", train_loss=[9, 8, 7], valid_loss=[8, 6, 7]))
+    assert list(figures) == ["loss"] and lines(figures["loss"].axes[0], "best valid epoch")[0].get_xdata()[0] == 2
+    figures = plots.draw_single(record("lenet_vgg/all", train_loss=[9, 8, 7], train_acc=[0.1, 0.2, 0.3]))
+    assert list(figures) == ["loss", "acc"] and not lines(figures["loss"].axes[0], "best valid epoch")
+
+
+def test_single_names_its_files_as_the_report_does(tmp_path):
+    settings = {"model": "mlp", "batch_size": 64}
+    folder = write(tmp_path, classes("mlp_cnn/a"), lr=0.005, dropout=0.5, **settings)
+    paths = plots.single(folder, tmp_path / "out")
+    assert paths == [tmp_path / "out" / name for name in ("loss_mlp_64_0.005_0.5.png", "acc_mlp_64_0.005_0.5.png")]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths) and len(os.listdir(tmp_path / "out")) == 2
+    folder = write(tmp_path, record("keypoints/b", train_loss=[9, 8]), lr=1e-5, dropout=None, **settings)
+    assert [path.name for path in plots.single(folder, tmp_path / "out")] == ["loss_mlp_64_1e-05_0.png"]
+
+
+def test_single_says_what_it_lacks(tmp_path):
+    with pytest.raises(ValueError, match="seed0: nothing to draw yet"):
+        plots.single(tmp_path / "mlp_cnn/none/seed0", tmp_path)
+    folder = write(tmp_path, classes("mlp_cnn/a"), model="mlp", batch_size=64, lr=0.1)
+    with pytest.raises(ValueError, match=r"args\.json: no dropout in it"):
+        plots.single(folder, tmp_path)
+    (folder / "args.json").unlink()
+    with pytest.raises(ValueError, match=r"args\.json: not there"):
+        plots.single(folder, tmp_path)
+
+
+def test_single_run_that_diverged_or_saw_generated_data_says_so():
+    rec = classes("x/a", n=3, status="diverged", synthetic=True, train_loss=[2, 1e9, None], test_loss=[2, 2, 2])
+    fig = plots.draw_single(rec)["loss"]
+    fig.draw_without_rendering()
+    assert fig.legends[0].get_window_extent().x0 >= 0 and fig.legends[0].get_window_extent().x1 <= fig.bbox.width  # six keys take two rows
+    assert {"x/a, seed 0 (diverged)", "generated data, not a measurement", "diverged", "▲ loss: up to 1e+09"} <= set(texts(fig))
 
 
 # ---- faces -----------------------------------------------------------------------------------------------------------
@@ -341,6 +675,68 @@ def test_curves_from_the_command_line_without_a_display(tmp_path):
     assert done.stdout.split() == [str(Path("made/here/curves.png"))]
     assert (tmp_path / "made/here/curves.png").read_bytes().startswith(b"\x89PNG")
     assert "runs/keypoints/adam/seed2" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What goes into files, by path, instead of the files."""
+    figures = {}
+    monkeypatch.setattr(plots, "_save", lambda fig, path: figures.update({str(path): fig}))
+    return figures
+
+
+@pytest.mark.parametrize("what, values, shown, scale", [
+    ("lr", [0.1, 0.01, 0.001], "learning rate", "log"), ("lr", [0.1, 0.011], "learning rate", "linear"),
+    ("dropout", [0.0, 0.5], "dropout", "linear"), ("batch-size", [4, 400], "batch size", "log")])
+def test_sweep_command_takes_values_from_args(tmp_path, drawn, capsys, what, values, shown, scale):
+    for i, value in enumerate(values):
+        for seed in (0, 1):
+            write(tmp_path, classes(f"mlp_cnn/{i}", seed=seed), **{what.replace("-", "_"): value})
+    runs = [f"mlp_cnn/{i}" for i in range(len(values))]
+    plots.main(["sweep", "--what", what, "--runs", str(tmp_path), "--out", "made", "--seeds", "0 1 2", *runs])
+    fig, = drawn.values()
+    assert list(drawn) == ["made/sweep.png"] and capsys.readouterr().out == "made/sweep.png\n"
+    assert fig.axes[4].get_xlabel() == shown and fig.axes[4].get_xscale() == scale
+    assert labels_of(fig.axes[4].xaxis) == [f"{value:g}" for value in sorted(values)] and len(lines(fig.axes[4], "mlp_cnn/0 final")) == 2
+
+
+def test_sweep_command_says_what_is_wrong(tmp_path, drawn, capsys):
+    write(tmp_path, classes("x/a"), lr=0.1, dropout=None, model="mlp", flip=True)
+    write(tmp_path, classes("x/b"), lr=0.1, dropout=0.5)
+    write(tmp_path, classes("x/b", seed=1), lr=0.2)
+
+    def fails(message, *words):
+        with pytest.raises(SystemExit, match=message):
+            plots.main(["sweep", "--runs", str(tmp_path), "--out", "made", *words])
+    fails("x/a seed 0: its dropout is None, not a number", "--what", "dropout", "x/a", "x/b")
+    fails("its model is 'mlp', not a number", "--what", "model", "x/a")
+    fails("its flip is True, not a number", "--what", "flip", "x/a")
+    fails(r"args\.json: no depth in it", "--what", "depth", "x/a")
+    fails("x/b: its seeds differ in lr, 0.1 and 0.2", "--what", "lr", "--seeds", "0 1", "x/b")
+    fails("x/a and x/b have the same learning rate", "--what", "lr", "x/a", "x/b")
+    fails("nothing to draw yet.*x/c/seed0", "--what", "lr", "x/c")
+    fails("2", "x/a")
+    assert "--what" in capsys.readouterr().err and not drawn
+
+
+def test_by_epoch_command(tmp_path, drawn):
+    write(tmp_path, by_epochs("net/a", 0.3, 0.4))
+    write(tmp_path, classes("net/b"))
+    plots.main(["by-epoch", "--runs", str(tmp_path), "--out", "made", "net/a", "net/b"])
+    assert list(drawn) == ["made/by-epoch.png"] and lines(drawn["made/by-epoch.png"].axes[0], "net/a test")
+    with pytest.raises(SystemExit, match="plots.py by-epoch: no record has test accuracy by epoch"):
+        plots.main(["by-epoch", "--runs", str(tmp_path), "--out", "made", "net/b"])
+
+
+def test_single_command_keeps_runs_of_the_same_settings_apart(tmp_path, drawn, capsys):
+    for seed in (0, 1):
+        write(tmp_path, classes("x/a", seed=seed), model="mlp", batch_size=4, lr=0.1, dropout=0.0)
+    plots.main(["single", "--runs", str(tmp_path), "--out", "made", "--seeds", "0 1 2", "x/a"])
+    assert list(drawn) == [f"made/x/a/seed{seed}/{metric}_mlp_4_0.1_0.png" for seed in (0, 1) for metric in ("loss", "acc")]
+    said = capsys.readouterr()
+    assert said.out.split() == list(drawn) and "x/a/seed2" in said.err
+    with pytest.raises(SystemExit, match="nothing to draw yet"):
+        plots.main(["single", "--runs", str(tmp_path), "--out", "made", "x/none"])
 
 
 def test_command_line_says_what_is_wrong(tmp_path, capsys):

@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -247,6 +248,20 @@ def test_the_test_set_is_scored_once_with_the_weights_asked_for(tmp_path, monkey
         assert evaluate(args, model, dataset, dataset.test) == (metrics["test_loss"], metrics["test_acc"])
 
 
+def test_the_test_set_after_every_epoch_is_a_flag_and_the_record_says_so(tmp_path):
+    code, folder = go(tmp_path, f"{OBJECTS} --split all --epochs 3 --test-each-epoch")
+    result, log = read(folder / "result.json"), rows(folder)
+    assert code == 0 and result["test_evaluations"] == 3 and all(row["valid_loss"] is None for row in log)
+    assert all(0 <= row["test_acc"] <= 1 and row["test_loss"] > 0 for row in log)
+    args, model, dataset = train.restore(folder)
+    assert train.evaluate(args, model, dataset, dataset.test) == (result["metrics"]["test_loss"], result["metrics"]["test_acc"])
+    assert result["metrics"]["test_acc"] == log[-1]["test_acc"]
+    assert re.search(r"loss train [\d.]+ test [\d.]+  acc train [\d.]+ % test [\d.]+ %", (folder / "train.log").read_text())
+    code, other = go(tmp_path, f"{OBJECTS} --split all --epochs 3", run="a/off")
+    assert all(row["test_acc"] is None and row["test_loss"] is None for row in rows(other)) and read(other / "result.json")["test_evaluations"] == 1
+    assert (folder / "model.pt").read_bytes() == (other / "model.pt").read_bytes()  # looking changes nothing
+
+
 def test_train_loss_is_the_mean_per_image_of_an_epoch_with_a_smaller_last_batch(tmp_path):
     flags = "--synthetic --batch-size 300 --epochs 1 --lr 1e-30 --threads 1"  # 1600 = 5 * 300 + 100; the weights do not move
     code, folder = go(tmp_path, flags)
@@ -338,6 +353,53 @@ def test_init_from_a_run_or_a_file(tmp_path, capsys):
     assert "cannot be started from" in capsys.readouterr().err
 
 
+@pytest.fixture
+def imagenet(tmp_path, monkeypatch):
+    """A file of random weights in the format of torchvision's ImageNet weights, and a cache that is empty, without a network."""
+    from torchvision.models import resnet18
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(torch.hub, "urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no network here")))
+    torch.manual_seed(5)
+    weights = resnet18().state_dict()
+    torch.save(weights, tmp_path / "mine.pth")
+    return tmp_path / "mine.pth", weights
+
+
+PRETRAINED = "--model resnet18 --synthetic --split all --batch-size 50 --max-steps 2 --threads 1 --pretrained --freeze features"
+
+
+def test_pretrained_weights_from_a_file_are_frozen_but_for_the_last_layer(tmp_path, imagenet):
+    file, weights = imagenet
+    code, folder = go(tmp_path, f"{PRETRAINED} --weights {file}")
+    trained = torch.load(folder / "model.pt", weights_only=True)
+    assert code == 0 and all(torch.equal(v, weights[k]) for k, v in trained.items() if not k.startswith("fc."))  # statistics of batch norm too
+    result = read(folder / "result.json")
+    assert result["params"] == 512 * 10 + 10 and len(result["init_digest"]) == 16 and result["metrics"]["test_acc"] is not None
+    assert "--weights" not in result["flags"] and "--pretrained --freeze features" in result["flags"]
+    args, model, dataset = train.restore(folder)  # without that file
+    assert torch.equal(model.fc.weight, trained["fc.weight"])
+    file.unlink()
+    assert go(tmp_path, f"{PRETRAINED} --weights {file}") == (0, folder)  # a finished run needs it no more
+
+
+def test_pretrained_weights_that_are_nowhere_exit_2_and_say_how_to_get_them(tmp_path, imagenet, capsys):
+    assert go(tmp_path, PRETRAINED)[0] == 2
+    err = capsys.readouterr().err
+    assert "no network here" in err and "Put resnet18-f37072fd.pth there, or name a copy with --weights" in err and err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_pretrained_run_killed_and_gone_on_with_ends_the_same(tmp_path, imagenet):
+    flags = PRETRAINED.replace("--max-steps 2", "--max-steps 4 --save-every 0") + f" --weights {imagenet[0]}"
+    assert go(tmp_path, flags, runs="whole")[0] == 0
+    args, asked = train.parse(f"{flags} --runs {tmp_path / 'runs'} --run a/b".split()), []
+    stop = lambda: asked.append(1) or ("the test" if len(asked) == 3 else None)  # noqa: E731
+    folder = tmp_path / "runs/a/b/seed0"
+    assert train.train(args, folder, train.declared(flags.split()), stop) == 75
+    assert go(tmp_path, flags)[0] == 0 and substance(folder) == substance(tmp_path / "whole/a/b/seed0")
+
+
 # ------------------------------------------------------------------------------------------------------------------- flags
 
 
@@ -349,9 +411,15 @@ def test_init_from_a_run_or_a_file(tmp_path, capsys):
     ("--epochs 5 --switch-after 5", "after the last of 5"), ("--switch-lr 0.1", "--switch-after"), ("--switch-after 2 --schedule cosine", "exclude"),
     ("--schedule multistep", "needs --milestones"), ("--schedule multistep --milestones 20", "before the last of 10"),
     ("--milestones 3", "does nothing without --schedule multistep"), ("--gamma 0.5", "does nothing"), ("--schedule step --gamma 0", "above 0"),
-    ("--split all --test-weights best", "valid set"), ("--model keypoint --data faces21 --flip", "left and right"), ("--stop-after soon", "such as 90s"),
+    ("--split all --test-weights best", "valid set"), ("--model keypoint --data faces21 --flip", "away from their landmarks"), ("--stop-after soon", "such as 90s"),
     ("--device cuda:99", "cannot be used here"), ("--run ../x", "no name of a run"), ("--run x/../../y", "no name of a run"), ("--momentum 1", "below 1"),
     ("--mom 0.5", "unrecognized"), ("--pad-crop 40", "at most 16"), ("--seed -1", "at least 0"), ("--device meta", "none of cpu"), ("--batch-size 99999999999", "below 2^31"),
+    ("--model keypoint --data faces21 --autoaugment 0.6", "--autoaugment would move"), ("--autoaugment 0.6 --augmix 0.6", "exclude"), ("--model keypoint --data faces21 --normalise half", "each face"), ("--augmix 1.1", "at most 1"),
+    ("--test-each-epoch --test-weights best", "not the best on valid"), ("--model keypoint --data faces21 --test-each-epoch", "needs a test set"),
+    ("--pretrained", "is for resnet18"), ("--model resnet18 --pretrained --init-from a/b", "excludes --init-from"), ("--weights w.pth", "without --pretrained"),
+    ("--freeze features", "needs --pretrained or --init-from"), ("--model resnet18 --act relu", "takes none of these flags"), ("--order conv-bn-relu-dropout-pool", "lenet5 has no --order"),
+    ("--model cnn --order bn-conv", "pool-conv-bn-relu-dropout"), ("--model resnet18 --pretrained --weights nowhere.pth", "There is no file nowhere.pth"),
+    ("--model mlp --batch-size 1599", "leaves one image for the last step"), ("--model resnet18 --batch-size 1", "leaves one image"),
     ("--schedule plateau --split all", "valid set"), ("--run " + "x" * 300, "no name of a run"), ("--init-from nowhere", "train that run first"),
 ])
 def test_bad_flags_get_a_sentence_exit_2_and_no_folder(tmp_path, flags, words, capsys):
@@ -394,6 +462,26 @@ def test_the_defaults_are_report_2as():
     args = train.parse([])
     assert (args.model, args.data, args.split, args.act, args.pool, args.channels, args.fc) == ("lenet5", "cifar10", "random", "sigmoid", "avg", (16, 36), (128, 96))
     assert (args.optim, args.lr, args.momentum, args.batch_size, args.epochs, args.seed, args.test_weights) == ("sgd", 0.001, 0.9, 4, 10, 0, "final")
+
+
+def test_flags_that_are_not_given_are_left_to_the_net():
+    assert {k: getattr(train.parse(["--model", "net"]), k) for k in ("channels", "norm", "init", "dropout", "act", "order")} == {
+        "channels": (6, 16), "norm": "none", "init": "default", "dropout": 0.0, "act": None, "order": None}
+    assert [getattr(train.parse(f"--model {net}".split()), k) for net in ("mlp", "cnn") for k in ("norm", "dropout")] == ["bn", 0.5, "bn", 0.1]
+    assert train.parse("--model mlp --dropout 0 --norm none".split()).dropout == 0
+
+
+def test_a_folder_from_before_a_flag_existed_is_the_same_run(tmp_path):
+    assert go(tmp_path, f"{OBJECTS} --max-steps 2")[0] == 0
+    file = tmp_path / "runs/a/b/seed0/args.json"
+    old = read(file)
+    for flag in ("order", "init", "dropout", "normalise", "pretrained", "freeze", "autoaugment", "test_each_epoch"):
+        del old[flag]
+    file.write_text(json.dumps(old))
+    assert train.same_run(train.parse(f"{OBJECTS} --max-steps 2".split()), file.parent)
+    assert not train.same_run(train.parse(f"{OBJECTS} --max-steps 2 --dropout 0.1".split()), file.parent)
+    args, model, dataset = train.restore(file.parent)
+    assert train.evaluate(args, model, dataset, dataset.test)[0] == read(file.parent / "result.json")["metrics"]["test_loss"]
 
 
 def test_declared_flags_leave_out_what_is_no_part_of_a_run():
@@ -483,7 +571,7 @@ def test_evaluate_needs_no_particular_batch_size_and_leaves_the_mode_alone():
 
 
 def test_flip_and_crop_train_and_resume(tmp_path, monkeypatch):
-    flags = f"{OBJECTS} --flip --pad-crop 4 --epochs 2"
+    flags = f"{OBJECTS} --flip --pad-crop 4 --autoaugment 0.6 --epochs 2"
     assert go(tmp_path, flags, runs="whole")[0] == 0
     asked = iter(range(10**6))
     monkeypatch.setattr(train, "watch", lambda started, stop_after: lambda: "the test" if next(asked) == 20 else None)
