@@ -612,6 +612,8 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
         if kind == "curves":
             plots.curves(records, path, int(detail or 0))
         elif kind == "by-epoch":
+            if not any(value(r, f"test_acc@{epoch}") is not None for r in records for epoch in r["curves"]["epoch"]):
+                continue  # all diverged at once
             plots.by_epoch(records, by_epoch(declared, runs), path)
         elif kind == "sweep":  # a figure a net
             for net in dict.fromkeys(as_dict(declared["run"][run])["model"] for run in runs):

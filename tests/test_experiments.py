@@ -361,7 +361,9 @@ def test_the_settings_of_report_3_are_the_reports():
     assert {run: a.epochs for run, a in parse.items() if a.epochs != 12} == {"batch-128-epochs24": 24}
     assert {run: a.lr for run, a in parse.items() if a.lr != 0.001} == dict.fromkeys(
         "batch-128-lr2 sgd-lr2 adam-lr2 sgd-step adam-step best best-augmix resnet18 resnet18-pretrained".split(), 0.002)
-    assert {run for run, a in parse.items() if a.optim == "adam"} == set("adam adam-lr2 adam-step best best-augmix resnet18 resnet18-pretrained".split())
+    assert {run for run, a in parse.items() if a.optim == "adam"} == set(
+        "adam adam-lr2 adam-own-colours adam-step best best-augmix resnet18 resnet18-pretrained".split())
+    assert {run for run, a in parse.items() if a.normalise != "half"} == {"baseline-own-colours", "adam-own-colours"}
     for run in ("sgd-step", "adam-step"):
         assert (parse[run].schedule, parse[run].step_size, parse[run].gamma) == ("step", 5, 0.5)
     best = vars(parse["best"])

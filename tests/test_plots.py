@@ -126,6 +126,13 @@ def test_classification_has_loss_and_accuracy_in_percent():
     assert "final test" in texts(fig) and "valid" not in texts(fig)
 
 
+def test_the_star_is_at_the_epoch_whose_weights_were_scored():
+    rec = record("mlp_cnn/mlp", train_acc=[0.3, 0.6, 0.7], test_acc=0.65)
+    rec.update(test_weights="best", metrics={"test_acc": 0.65, "best_epoch": 2})
+    star, = lines(plots.draw_curves([rec]).axes[1], "mlp_cnn/mlp final test")
+    assert star.get_xdata()[0] == 2
+
+
 def test_test_accuracy_by_epoch_is_dotted():
     rec = record("net/baseline", train_loss=[2, 1], train_acc=[0.3, 0.6])
     rec["curves"]["test_acc"] = [0.2, 0.5]
