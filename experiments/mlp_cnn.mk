@@ -2,6 +2,7 @@
 #> What `self.training` does: batch norm normalises by the batch and moves its running statistics in training and uses those in scoring, and
 #> dropout zeroes features only in training; `model.train()` and `model.eval()` set it, and scoring without the latter makes a
 #> prediction depend on chance and on its neighbours in the batch.
+#>
 #> Why train and valid loss differ: the train loss is a mean over an epoch in which the weights still moved, with dropout on, of images
 #> that the weights are fitted to; where it is the higher one, dropout is at work, and where the valid loss turns up while it falls on,
 #> the net learns its training images by heart.

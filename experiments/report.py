@@ -250,10 +250,13 @@ def table(declared, name, records):
         diverged = sum(r["status"] == "diverged" for r in mine)
         rows.append([run.partition("/")[2], changed(declared["run"][run], declared["run"][runs[0]]),
                      "figure only" if want == "none" else shown_wants(want),
-                     ", ".join(f"{in_words(m)} {measured(mine, m)}" for m in metrics) if mine else "–",
+                     ", ".join(f"{in_words(m)} {measured(mine, m)}" for m in metrics) if mine else "missing",
                      *[measured(mine, m) for m in extra], f"{len(mine)}{f', {diverged} diverged' if diverged else ''}"])
-    by_epochs = "\n\n" + epoch_table(declared, name, records) if "by-epoch" in declared["plots"][name] else ""
-    return markdown(head, rows) + by_epochs
+    text = markdown(head, rows)
+    if lacking := [run for run in runs if "pretrained" in as_dict(declared["run"][run]) and not by_run[run]]:
+        text += (f"\n\n{', '.join(lacking)} starts from torchvision's ImageNet weights: train.py downloads them where there is a network; "
+                 "elsewhere copy the file into torchvision's cache (`make status` names both) or give it by --weights FILE.")
+    return text + ("\n\n" + epoch_table(declared, name, records) if "by-epoch" in declared["plots"][name] else "")
 
 
 def markdown(head, rows):
@@ -729,7 +732,7 @@ def make_report(declared, args):
         title = mk.splitlines()[0].lstrip("# ").rstrip(".")
         claims = re.findall(r"^claim\.(\S+)", mk, re.M)
         page = [f"# {title}", "", "Made by `make report` from `results/records.jsonl`. " + (made_on(mine) if mine else "Nothing measured yet."), ""]
-        page += [*re.findall(r"^#> (.*)", mk, re.M), ""] if "\n#> " in mk else []
+        page += [*re.findall(r"^#> ?(.*)", mk, re.M), ""] if "\n#>" in mk else []
         for name in [n for n, runs in declared["exp"].items() if report_of(runs[0]) == report]:
             ours = [r for r in mine if r["run"] in declared["exp"][name]]
             page += [f"## exp-{name}", "", declared["about"][name], ""]

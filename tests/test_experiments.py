@@ -529,6 +529,9 @@ def test_report_3s_accuracies_by_epoch_have_a_table_of_their_own():
 def test_a_run_whose_imagenet_weights_are_not_here_is_missing_and_says_how_to_get_them(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     args = argparse.Namespace(runs=tmp_path / "runs", data_dir="data", seeds=[0], flags="--synthetic")
+    resnet = record("net/resnet18", train_=[1.0], test_acc=0.8, train_acc=0.7, curves={"epoch": [1], "test_acc": [0.8]})
+    text = report.table(DECLARED, "resnet18-pretrained", [resnet])
+    assert re.search(r"\| resnet18-pretrained .*\| missing ", text) and "ImageNet weights: train.py downloads them" in text and "--weights FILE" in text
     assert report.status(DECLARED, ["net/resnet18-pretrained"], args) == 2
     printed = capsys.readouterr().out
     assert "missing     net/resnet18-pretrained seed 0" in printed and "status: 1 missing" in printed
