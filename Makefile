@@ -24,7 +24,7 @@ STOP_AFTER ?=#          one deadline for everything: STOP_AFTER=50m; runs save a
 override SYNTHETIC := $(filter-out 0,$(strip $(SYNTHETIC)))
 EXTRA := $(strip $(if $(SYNTHETIC),--synthetic) $(FLAGS))
 # What of FLAGS makes another run: not where, how fast and for how long.
-OTHER := $(if $(FLAGS),$(strip $(shell sed -E 's/ ?--(device|threads|save-every|stop-after|data-dir|weights)[= ] *[^ ]+//g' <<<'$(EXTRA)')),$(EXTRA))
+OTHER := $(if $(FLAGS),$(strip $(shell sed -E 's/ ?--(device|threads|save-every|stop-after|data-dir)[= ] *[^ ]+//g' <<<'$(EXTRA)')),$(EXTRA))
 override SEEDS := $(sort $(SEEDS))
 override RUNS := $(strip $(RUNS))
 override DATA := $(strip $(DATA))

@@ -325,14 +325,14 @@ def load_imagenet(model, name, file=None):
     from torchvision.models import get_weight
 
     path = imagenet_file(name, file)
-    how = f"Put {path.name} there, or name a copy with --weights FILE."
+    how = "Name another with --weights." if file else f"Put {path.name} there, or name a copy with --weights FILE."
     if not path.is_file():
         if file:
             raise NoWeights(f"There is no file {file} with the ImageNet weights of {name}. Name one in torchvision's format, or leave --weights out.")
-        path.parent.mkdir(parents=True, exist_ok=True)
         waiting = socket.getdefaulttimeout()
         socket.setdefaulttimeout(20)  # torch would wait for ever where packets get lost
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(get_weight(IMAGENET[name]).url, path, path.stem.rpartition("-")[2], progress=sys.stderr.isatty())
         except (OSError, RuntimeError) as e:  # no network, or not the file of that digest
             raise NoWeights(f"The ImageNet weights of {name} are not in {path} and could not be downloaded ({e}). {how}") from e

@@ -205,7 +205,8 @@ def _ends(ax, run, group, colour, metric, first, epochs, top, parts):
     used = set()
     tests = [100 * r["metrics"]["test_acc"] for r in group if r["metrics"].get("test_acc") is not None]
     if tests and metric == "acc" and len(parts) > 1:
-        scored = [r["metrics"]["best_epoch"] if r.get("test_weights") == "best" else _length([r]) for r in group]
+        scored = [r["metrics"]["best_epoch"] if r.get("test_weights") == "best" else _length([r]) for r in group
+                  if r["metrics"].get("test_acc") is not None]
         ax.plot(np.mean(scored), np.mean(tests), "*", color=colour, markersize=12, markeredgecolor="white", clip_on=False, zorder=5,
                 label=f"{run} final test")
         used.add("star")

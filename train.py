@@ -217,7 +217,7 @@ def parse(argv):
     if args.split == "all" and (args.schedule == "plateau" or args.valid_rotation or args.test_weights == "best"):
         parser.error("--schedule plateau, --valid-rotation and --test-weights best need a valid set; --split all has none")
     if args.test_each_epoch and (args.data == "faces21" or args.test_weights == "best"):
-        parser.error("--test-each-epoch needs a test set, which faces21 has not, and scores the weights of each epoch, not the best on valid")
+        parser.error("--test-each-epoch needs a test set, which faces21 does not have, and scores the weights of each epoch, not the best on valid")
     if args.pretrained and (args.model not in models.IMAGENET or args.init_from):
         parser.error(f"--pretrained is for {', '.join(models.IMAGENET)} and excludes --init-from")
     if args.weights and not args.pretrained:
@@ -238,18 +238,22 @@ def parse(argv):
     except (RuntimeError, AssertionError) as e:
         parser.error(f"--device {args.device} cannot be used here ({str(e).splitlines()[0]})")
     args.threads = args.threads or torch.get_num_threads()
-    args.init_digest = digest_of(init_file(args))
+    try:
+        args.init_digest = digest_of(init_file(args))
+    except OSError as e:
+        parser.error(f"{init_file(args)} cannot be read ({e.strerror})")
     if args.run is None:
         named = {k: given[k] for k in sorted(given) if k not in NOT_IDENTITY | {"model"}}
         words = [k.replace("_", "-") + ("" if v is True else f"-{','.join(map(str, v)) if isinstance(v, tuple) else v}") for k, v in named.items()]
-        args.run = "adhoc/" + re.sub(r"[^\w.,=-]+", "_", "-".join([args.model, *words]))[:120]
+        name = re.sub(r"[^\w.,=-]+", "_", "-".join([args.model, *words]))
+        args.run = "adhoc/" + (name if len(name) <= 120 else f"{name[:111]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}")
     if not re.fullmatch(r"[\w,=-][\w.,=-]{0,150}(/[\w,=-][\w.,=-]{0,150})*", args.run):
         parser.error(f"--run {args.run} is no name of a run: at most 150 letters, digits and . , = _ - between slashes")
     return args
 
 
 def identity(args):
-    """What makes a run this run, as JSON would give it back: its settings and, with --init-from, a digest of the weights."""
+    """What makes a run this run, as JSON would give it back: its settings and a digest of the weights that it starts from."""
     return json.loads(json.dumps({k: v for k, v in vars(args).items() if k not in NOT_IDENTITY}))
 
 
@@ -416,14 +420,16 @@ def keep_best(state, row, model):
 
 
 def finish(args, model, dataset, state, folder, status, facts):
-    """Weights, the one scoring of the test set, and, last, result.json."""
+    """Weights, the one scoring of the test set (unless every epoch had its own), and, last, result.json."""
     last, best = state["rows"][-1], state["best"]
     save_torch(model.state_dict(), folder / "model.pt")
     if best:
         save_torch(best["weights"], folder / "best.pt")
     metrics = {"train_loss": last["train_loss"], "train_acc": last["train_acc"], "valid_loss": last["valid_loss"], "valid_acc": last["valid_acc"],
                "best_epoch": best and best["epoch"], "best_valid_loss": best and best["valid_loss"], "best_valid_acc": best and best["valid_acc"],
-               "test_loss": last["test_loss"], "test_acc": last["test_acc"]}
+               "test_loss": None, "test_acc": None}
+    if status == "finished" and args.test_each_epoch:
+        metrics.update(test_loss=last["test_loss"], test_acc=last["test_acc"])
     evaluations = len(state["rows"]) if args.test_each_epoch else 0
     if status == "finished" and args.valid_rotation:
         turned = [evaluate(args, model, dataset, dataset.valid, degrees)[0] for degrees in (args.valid_rotation, -args.valid_rotation)]
@@ -644,11 +650,14 @@ def prepare(args):
             raise BadInput(f"--init-from {args.init_from}: {init_file(args)} cannot be started from ({reason}).") from e
     model.frozen = models.freeze(model, args.freeze)
     if args.batch_size == 1 or len(dataset.train) * (2 if args.rotated_copies else 1) % args.batch_size == 1:
+        trial = copy.deepcopy(model)
+        for layer in trial.frozen:
+            layer.eval()
         try:
-            copy.deepcopy(model)(torch.zeros(1, *shape))
+            trial(torch.zeros(1, *shape))
         except ValueError as e:
-            raise BadInput(f"--batch-size {args.batch_size} leaves one image for the last step of an epoch, from which batch norm can take no "
-                           "statistics. Take another --batch-size.") from e
+            raise BadInput(f"--batch-size {args.batch_size} leaves a step with one image, of which batch norm can take no statistics. "
+                           "Take another --batch-size.") from e
     device = torch.device(args.device)
     return dataset.to(device), model.to(device, memory_format=torch.channels_last if args.bf16 else torch.preserve_format)
 
@@ -679,7 +688,8 @@ def restore(folder, data_dir=None, device="cpu"):
 def same_run(args, folder):
     """Was this folder made with the same flags? One that an older train.py did not have counts as left at its default."""
     old, parser = read_json(folder / "args.json"), make_parser()
-    ours, own = identity(args), {**models.flags_of(args.model), "normalise": data.NORMALISED.get(args.data)}
+    ours = identity(args)
+    own = json.loads(json.dumps({**models.flags_of(args.model), "normalise": data.NORMALISED.get(args.data)}))
     if init_file(args) and not init_file(args).exists():  # a folder copied without the run that it started from
         ours.pop("init_digest")
     return all(old[k] == v if k in old else v in (None, parser.get_default(k), own.get(k)) for k, v in ours.items())

@@ -1,18 +1,10 @@
 # Report 3: CIFAR-10, questions and answers on one small net.
-# Accuracies are of the test set, which this report looks at after every epoch: its one place for that, and a flag.
+# Accuracies are of the test set, which this report, and no other, looks at after every epoch (--test-each-epoch).
 
 # Common to all runs: all 50,000 training images, batch 64, 12 epochs. The baseline's SGD is a guess (0.001 and 0.9; the report prints
 # neither), like its normalisation by (0.5, 0.5, 0.5).
 NET      = --model net --data cifar10 --split all --test-each-epoch --batch-size 64 --epochs 12 --optim sgd --lr 0.001 --momentum 0.9
 NET_ADAM = $(NET) --optim adam --lr 0.001
-
-## Ours: the report does not print how it normalises. By 0.5 and 0.5, or by the mean and deviation of CIFAR-10's own colours?
-exp.normalise             = net/baseline net/baseline-own-colours net/adam net/adam-own-colours
-plots.normalise           = curves by-epoch
-run.net/baseline-own-colours  = $(NET) --normalise cifar10
-want.net/baseline-own-colours = none
-run.net/adam-own-colours      = $(NET_ADAM) --normalise cifar10
-want.net/adam-own-colours     = none
 
 ## Does the batch size matter? Every run has 12 epochs, so a larger batch means fewer updates.
 exp.batch-size            = net/batch-16 net/batch-32 net/baseline net/batch-128
@@ -106,11 +98,19 @@ NET_RESNET                = $(NET) --model resnet18 $(NET_BEST_RECIPE) --autoaug
 run.net/resnet18          = $(NET_RESNET)
 want.net/resnet18         = test_acc=0.83
 
-## The same from ImageNet weights, of which only a new last layer learns: a switch in the report, without a number.
+## The same started from ImageNet weights, with only a new last layer learning: a switch in the report, without a number.
 exp.resnet18-pretrained   = net/resnet18 net/resnet18-pretrained
 plots.resnet18-pretrained = curves by-epoch
 run.net/resnet18-pretrained  = $(NET_RESNET) --pretrained --freeze features
 want.net/resnet18-pretrained = none
+
+## Ours: the report does not print how it normalises. By 0.5 and 0.5, or by the mean and deviation of CIFAR-10's own colours?
+exp.normalise             = net/baseline net/baseline-own-colours net/adam net/adam-own-colours
+plots.normalise           = curves by-epoch
+run.net/baseline-own-colours  = $(NET) --normalise cifar10
+want.net/baseline-own-colours = none
+run.net/adam-own-colours      = $(NET_ADAM) --normalise cifar10
+want.net/adam-own-colours     = none
 
 claim.N1  = accuracy falls as the batch grows from 16 to 128
 claim.N2  = mirroring changes accuracy by less than 2 points and raises the train loss

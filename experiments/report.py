@@ -8,7 +8,9 @@ stay the only place that has them.
 """
 import argparse
 import collections
+import contextlib
 import fcntl
+import functools
 import itertools
 import json
 import math
@@ -115,9 +117,9 @@ def what_lacks(run, seed, flags, args):
     if "pretrained" in ours:
         import models
 
-        if not (file := models.imagenet_file(ours["model"], ours.get("weights"))).exists():
-            return (f"ImageNet weights of {ours['model']} are not in {file}. Where there is a network train.py downloads them; "
-                    f"elsewhere copy {file.name} there.")
+        if not (file := models.imagenet_file(ours["model"])).exists():
+            return (f"the ImageNet weights of {ours['model']} are not in {file} yet. With a network train.py downloads them; without one "
+                    f"copy {file.name} there.")
     if "synthetic" not in ours:
         try:
             data.locate(ours.get("data", "cifar10"), args.data_dir)
@@ -140,7 +142,7 @@ def status(declared, runs, args, lines=True):
                 print(f"  {state:12}{run} seed {seed}{'  ' + word if word else ''}")
     for lack, lacking in lacks.items():
         if lack:
-            print(f"  {len(lacking)} runs cannot be trained here: {lack}")
+            print(f"  {len(lacking)} run{'s' * (len(lacking) > 1)} cannot be trained as things are: {lack}")
     print("status: " + (", ".join(f"{count[s]} {s}" for s in ("done", "diverged", "running", "interrupted", "failed", "missing") if count[s])
                         or "nothing declared"))
     return 0 if sum(count.values()) == sum(count[s] for s in DONE) else 2
@@ -240,7 +242,9 @@ def table(declared, name, records):
     scored = any(value(r, "test_acc") is not None for r in records)
     main = "test_acc" if scored else "valid_acc" if classes else "valid_loss"
     of_landmarks = ["late_valid_loss", "late_train_loss", "best_valid_loss", "valid_loss_turned"]
-    extra = ["train_acc", "valid_acc"] if scored else ["train_acc"] if classes else of_landmarks
+    sweep = any(word.startswith("sweep") for word in declared["plots"][name])
+    at_end = ["late_train_acc", "late_valid_acc"] if sweep else ["train_acc", "valid_acc"]
+    extra = at_end if scored else ["train_acc"] if classes else of_landmarks
     extra = [m for m in extra if any(value(r, m) is not None for r in records)]
     head = ["run", "what changed", "reported", "measured", *map(in_words, extra), "seeds"]
     rows = []
@@ -249,14 +253,14 @@ def table(declared, name, records):
         metrics = [main] if want == "none" else [w.partition("=")[0] for w in few(want)]
         diverged = sum(r["status"] == "diverged" for r in mine)
         rows.append([run.partition("/")[2], changed(declared["run"][run], declared["run"][runs[0]]),
-                     "figure only" if want == "none" else shown_wants(want),
+                     "no number" if want == "none" else shown_wants(want),
                      ", ".join(f"{in_words(m)} {measured(mine, m)}" for m in metrics) if mine else "missing",
                      *[measured(mine, m) for m in extra], f"{len(mine)}{f', {diverged} diverged' if diverged else ''}"])
     text = markdown(head, rows)
     if lacking := [run for run in runs if "pretrained" in as_dict(declared["run"][run]) and not by_run[run]]:
-        text += (f"\n\n{', '.join(lacking)} starts from torchvision's ImageNet weights: train.py downloads them where there is a network; "
-                 "elsewhere copy the file into torchvision's cache (`make status` names both) or give it by --weights FILE.")
-    return text + ("\n\n" + epoch_table(declared, name, records) if "by-epoch" in declared["plots"][name] else "")
+        text += (f"\n\nMissing: {', '.join(lacking)} starts from torchvision's ImageNet weights. With a network train.py downloads them; without one "
+                 "copy the file into torchvision's cache (`make status` says which and where), or train by hand with --weights FILE.")
+    return text + ("\n\n" + epoch_table(declared, name, records) if "by-epoch" in declared["plots"][name] and records else "")
 
 
 def markdown(head, rows):
@@ -292,7 +296,7 @@ def final(record, metric="late_valid_loss"):
 
 def column(record, metric="valid_loss", first=1, last=250):
     """A metric by epoch, first..last (1-based, inclusive); not finite counts as infinite, and so do epochs after a divergence."""
-    numbers = [float("inf") if v is None else v for v in record["curves"][metric]]
+    numbers = [float("inf") if v is None else v for v in record["curves"].get(metric, [])]  # a column without a number is not kept
     return (numbers + [float("inf")] * (last - len(numbers)))[first - 1:last]
 
 
@@ -387,7 +391,12 @@ def L11(run):
 
 
 def percent(*accuracies):
-    return ", ".join(f"{100 * a:.1f} %" for a in accuracies)
+    return ", ".join(f"{100 * a:.1f} %" if math.isfinite(a) else "diverged" for a in accuracies)
+
+
+def difference(a, b):
+    """a - b of two accuracies, exact to the last image, so that 61.23 - 56.23 is 5 points; nothing is gained on a `b` that diverged."""
+    return round(a - b, 6) if math.isfinite(b) else -math.inf
 
 
 def tested(run, report, *names):
@@ -398,7 +407,7 @@ def tested(run, report, *names):
 def gain(run, name, base="baseline"):
     """By how much run `name` of report 3 is better than `base` in test accuracy, and the words for it."""
     ours, theirs = tested(run, "net", name, base)
-    return ours - theirs, f"{name} {percent(ours)} against {percent(theirs)}"
+    return difference(ours, theirs), f"{name} {percent(ours)} against {percent(theirs)}"
 
 
 def N1(run):
@@ -419,7 +428,7 @@ def N3(run):
 def N4(run):
     (sgd, seen_sgd), (adam, seen_adam) = gain(run, "sgd-step"), gain(run, "adam-step", "adam")
     losses = [final(run(f"net/{r}"), "train_loss") for r in ("sgd-step", "baseline", "adam-step", "adam")]
-    return (sgd >= 0.02 and adam < 0.02 and losses[0] < losses[1] and losses[2] < losses[3],
+    return (sgd >= 0.02 and -math.inf < adam < 0.02 and losses[0] < losses[1] and losses[2] < losses[3],
             f"{seen_sgd}, {seen_adam}; train losses {number(losses[0])} against {number(losses[1])}, {number(losses[2])} against {number(losses[3])}")
 
 
@@ -476,7 +485,7 @@ def swept(run, names, metric):
 
 def M1(run):
     cnn, mlp = tested(run, "mlp_cnn", "cnn", "mlp")
-    return cnn - mlp >= 0.15, f"{percent(cnn)} against {percent(mlp)}"
+    return difference(cnn, mlp) >= 0.15, f"{percent(cnn)} against {percent(mlp)}"
 
 
 def M2(run):
@@ -486,17 +495,19 @@ def M2(run):
 
 def M3(run):
     mlp, mlp_without, cnn, cnn_without = tested(run, "mlp_cnn", "mlp", "mlp-no-dropout", "cnn", "cnn-no-dropout")
-    return mlp - mlp_without > cnn - cnn_without, f"mlp loses {100 * (mlp - mlp_without):.1f} points, cnn {100 * (cnn - cnn_without):.1f}"
+    return (math.isfinite(min(mlp, cnn)) and difference(mlp, mlp_without) > difference(cnn, cnn_without),
+            f"mlp {percent(mlp_without)} against {percent(mlp)}, cnn {percent(cnn_without)} against {percent(cnn)}")
 
 
 def M4(run):
     cnn, *others = tested(run, "mlp_cnn", "cnn", "cnn-relu-bn", "cnn-pool-first", "cnn-dropout-bn")
-    return max(others) <= cnn, f"{percent(*others)} against {percent(cnn)}"
+    return math.isfinite(cnn) and max(others) <= cnn, f"{percent(*others)} against {percent(cnn)}"
 
 
 def M5(run):
     accuracies = swept(run, DROPOUTS["mlp"], "valid_acc")
-    return all(b >= a - 0.005 for a, b in itertools.pairwise(accuracies)) and accuracies[-1] > accuracies[0], percent(*accuracies)
+    steps = [difference(b, a) for a, b in itertools.pairwise(accuracies)]
+    return min(steps) >= -0.005 and accuracies[-1] > accuracies[0], percent(*accuracies)
 
 
 def M6(run):
@@ -514,14 +525,14 @@ def M7(run):
         valid, train = column(record, "valid_loss", 1, 50), column(record, "train_loss", 1, 50)
         lowest, at_end, train_end = min(valid), final(record), final(record, "late_train_loss")
         epoch = valid.index(lowest)
-        holds.append(1.05 * lowest <= at_end < math.inf and train_end < train[epoch])
+        holds.append(1.05 * lowest <= at_end and train_end < train[epoch])
         seen.append(f"{net} valid {number(lowest)} in epoch {epoch + 1}, {number(at_end)} at the end, train {number(train[epoch])} and {number(train_end)}")
     return all(holds), ", ".join(seen)
 
 
 def M8(run):
     cnn, relu_bn, pool_first, dropout_bn = tested(run, "mlp_cnn", "cnn", "cnn-relu-bn", "cnn-pool-first", "cnn-dropout-bn")
-    return (pool_first < min(relu_bn, dropout_bn) and cnn - dropout_bn <= 0.01,
+    return (math.isfinite(cnn) and pool_first < min(relu_bn, dropout_bn) and difference(dropout_bn, cnn) >= -0.01,
             f"{percent(cnn)}; pooling first {percent(pool_first)}, ReLU before BN {percent(relu_bn)}, dropout before BN {percent(dropout_bn)}")
 
 
@@ -533,8 +544,8 @@ def M9(run):
 
 def M10(run):
     accuracies = swept(run, DROPOUTS["cnn"], "valid_acc")
-    steps = [b - a for a, b in itertools.pairwise(accuracies)]
-    return max(accuracies) - min(accuracies) < 0.03 and min(steps) < 0 < max(steps), percent(*accuracies)
+    steps = [difference(b, a) for a, b in itertools.pairwise(accuracies)]
+    return difference(min(accuracies), max(accuracies)) > -0.03 and min(steps) < 0 < max(steps), percent(*accuracies)
 
 
 def M11(run):
@@ -542,11 +553,10 @@ def M11(run):
     for net, names in RATES.items():
         large, own, small = (run(f"mlp_cnn/{name}") for name in (names[0], net, names[-1]))
         early, late, better = column(large, "train_loss", 10, 10)[0], final(large, "late_train_loss"), final(own, "late_train_loss")
-        valid = column(small, "valid_loss", 1, 50)
-        lowest = valid.index(min(valid)) + 1
-        holds.append(better < late < math.inf and abs(early - late) <= 0.1 * late and lowest > 45)
+        before, after = (statistics.mean(column(small, "valid_loss", first, first + 4)) for first in (36, 46))
+        holds.append(better < late < math.inf and abs(early - late) <= 0.1 * late and after <= 0.99 * before)
         seen.append(f"{names[0]} train loss {number(early)} in epoch 10, {number(late)} at the end ({net} {number(better)}); "
-                    f"{names[-1]} lowest valid loss in epoch {lowest}")
+                    f"{names[-1]} valid loss {number(before)} in epochs 36 to 40, {number(after)} in 46 to 50")
     return all(holds), ", ".join(seen)
 
 
@@ -571,6 +581,10 @@ CLAIMS = {f.__name__: f for f in (K1, K2, K3, K4, K5, K6, K7, K8, K9, K10, L1, L
 COUNTED = ("N10", "M12")  # from the nets alone: these need no run
 
 
+class NotRun(Exception):
+    """A claim asks for a run that is not there."""
+
+
 def verdict(claim, records):
     """("holds" | "does not hold" | "undecided (needs more seeds)" | "not run", seeds judged, what was seen), seed by seed.
 
@@ -580,13 +594,16 @@ def verdict(claim, records):
     if claim in COUNTED:
         holds, seen = CLAIMS[claim]()
         return "holds" if holds else "does not hold", 0, seen
-    found = {(r["run"], r["seed"]): r for r in records}
-    judged = []
+    found, judged = {(r["run"], r["seed"]): r for r in records}, []
+
+    def of_seed(seed, run):
+        if (run, seed) not in found:
+            raise NotRun
+        return found[run, seed]
+
     for seed in sorted({seed for _, seed in found}):
-        try:
-            judged.append(CLAIMS[claim](lambda run: found[run, seed]))
-        except KeyError:
-            continue
+        with contextlib.suppress(NotRun):
+            judged.append(CLAIMS[claim](functools.partial(of_seed, seed)))
     share = statistics.mean(float(holds) for holds, _ in judged) if judged else None
     word = "not run" if share is None else "holds" if share >= 0.8 else "does not hold" if share <= 0.2 else "undecided (needs more seeds)"
     return word, len(judged), "; ".join(seen for _, seen in judged)
@@ -726,9 +743,9 @@ def make_report(declared, args):
     merge(declared, args.runs)
     records = [r for r in read_records() if declared["run"].get(r["run"]) == r["flags"]]
     summaries = []
-    for report in dict.fromkeys(report_of(run) for run in declared["run"]):
+    texts = {report: (ROOT / "experiments" / f"{report}.mk").read_text() for report in map(report_of, declared["run"])}
+    for report, mk in sorted(texts.items(), key=lambda item: item[1]):  # by their first lines: # Report 1, # Report 2
         mine = [r for r in records if report_of(r["run"]) == report]
-        mk = (ROOT / "experiments" / f"{report}.mk").read_text()
         title = mk.splitlines()[0].lstrip("# ").rstrip(".")
         claims = re.findall(r"^claim\.(\S+)", mk, re.M)
         page = [f"# {title}", "", "Made by `make report` from `results/records.jsonl`. " + (made_on(mine) if mine else "Nothing measured yet."), ""]

@@ -1,14 +1,31 @@
-"""One thread for every test and all that it starts: machines that run tests are busy, and sums are then the same everywhere."""
+"""What tests share. One thread for each and all that it starts: machines that run tests are busy, and sums are then the same everywhere."""
 import os
 import signal
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def imagenet(tmp_path, monkeypatch):
+    """A file of random weights in the format of torchvision's ImageNet weights, and what it holds; torchvision's cache is empty, the network away."""
+    from torchvision.models import resnet18
+
+    def away(*_, **__):
+        raise OSError("no network here")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(torch.hub, "urlopen", away)
+    torch.manual_seed(5)
+    weights = resnet18().state_dict()
+    torch.save(weights, tmp_path / "mine.pth")
+    return tmp_path / "mine.pth", weights
 
 
 @pytest.fixture(autouse=True)

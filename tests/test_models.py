@@ -1,6 +1,4 @@
 """models.py: sizes by hand count, places of batch norm and dropout, what each flag changes; batch norm by hand against torch.nn's."""
-import urllib.error
-
 import pytest
 import torch
 from torch import nn
@@ -255,48 +253,42 @@ def test_dropout_keeps_the_mean_and_refuses_what_is_no_probability():
 # ------------------------------------------------------------------------------------------------- ImageNet weights, freezing
 
 
-@pytest.fixture
-def imagenet(tmp_path, monkeypatch):
-    """A file in torchvision's format, with random weights, where torchvision keeps its own; the network is away."""
-    from torchvision.models import resnet18
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
-
-    def away(*_, **__):
-        raise urllib.error.URLError("no network here")
-    monkeypatch.setattr(torch.hub, "urlopen", away)
-    torch.manual_seed(5)
-    weights = resnet18().state_dict()
-    file = models.imagenet_file("resnet18")
-    assert file.is_relative_to(tmp_path) and file.name == "resnet18-f37072fd.pth"
-    file.parent.mkdir(parents=True)
-    torch.save(weights, file)
-    return file, weights
+def torchvisions_copy(file):
+    """Puts the file where torchvision keeps its own."""
+    kept = models.imagenet_file("resnet18")
+    assert kept.name == "resnet18-f37072fd.pth"
+    kept.parent.mkdir(parents=True)
+    return file.rename(kept)
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_imagenet_weights_fill_all_but_a_new_last_layer(imagenet, tmp_path, named):
+def test_imagenet_weights_fill_all_but_a_new_last_layer(imagenet, named):
     file, weights = imagenet
     model = models.build("resnet18")
     drawn = model.fc.weight.clone()
-    models.load_imagenet(model, "resnet18", file.rename(tmp_path / "mine.pth") if named else None)
+    if not named:
+        torchvisions_copy(file)
+    models.load_imagenet(model, "resnet18", file if named else None)
     assert all(torch.equal(v, weights[k]) for k, v in model.state_dict().items() if not k.startswith("fc."))
     assert torch.equal(model.fc.weight, drawn) and model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
-def test_imagenet_weights_that_are_not_there_or_not_these(imagenet, tmp_path):
+def test_imagenet_weights_that_are_not_there_or_not_these(imagenet):
     file, weights = imagenet
     model = models.build("resnet18")
     with pytest.raises(models.NoWeights, match="There is no file nowhere.pth"):
         models.load_imagenet(model, "resnet18", "nowhere.pth")
+    kept = torchvisions_copy(file)
     for content in (b"no weights", None):
-        file.write_bytes(content) if content else torch.save({k: v for k, v in weights.items() if k != "conv1.weight"}, file)
-        with pytest.raises(models.NoWeights, match="does not hold ImageNet weights of resnet18"):
+        kept.write_bytes(content) if content else torch.save({k: v for k, v in weights.items() if k != "conv1.weight"}, kept)
+        with pytest.raises(models.NoWeights, match="does not hold ImageNet weights of resnet18 .* Put resnet18-f37072fd.pth there"):
             models.load_imagenet(model, "resnet18")
-    file.unlink()
+        with pytest.raises(models.NoWeights, match="does not hold ImageNet weights of resnet18 .* Name another with --weights"):
+            models.load_imagenet(model, "resnet18", kept)
+    kept.unlink()
     with pytest.raises(models.NoWeights, match=r"could not be downloaded .*no network here.* Put resnet18-f37072fd.pth there, or name a copy with --weights"):
         models.load_imagenet(model, "resnet18")
-    assert not list(file.parent.iterdir())
+    assert not list(kept.parent.iterdir())
 
 
 def test_frozen_features_learn_nothing_and_keep_their_statistics():

@@ -129,8 +129,10 @@ def test_classification_has_loss_and_accuracy_in_percent():
 def test_the_star_is_at_the_epoch_whose_weights_were_scored():
     rec = record("mlp_cnn/mlp", train_acc=[0.3, 0.6, 0.7], test_acc=0.65)
     rec.update(test_weights="best", metrics={"test_acc": 0.65, "best_epoch": 2})
-    star, = lines(plots.draw_curves([rec]).axes[1], "mlp_cnn/mlp final test")
-    assert star.get_xdata()[0] == 2
+    diverged = record("mlp_cnn/mlp", seed=1, status="diverged", train_acc=[0.3])
+    diverged.update(test_weights="best", metrics={"test_acc": None, "best_epoch": 1})
+    star, = lines(plots.draw_curves([rec, diverged]).axes[1], "mlp_cnn/mlp final test")
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (2, 65)
 
 
 def test_test_accuracy_by_epoch_is_dotted():

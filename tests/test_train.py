@@ -262,6 +262,13 @@ def test_the_test_set_after_every_epoch_is_a_flag_and_the_record_says_so(tmp_pat
     assert (folder / "model.pt").read_bytes() == (other / "model.pt").read_bytes()  # looking changes nothing
 
 
+def test_a_diverged_run_has_no_test_score(tmp_path):
+    for flags in ("--test-each-epoch --split all", "--split random"):
+        code, folder = go(tmp_path, f"{OBJECTS} --epochs 3 --lr 1e12 {flags}", run=flags.split()[0].strip("-"))
+        metrics = read(folder / "result.json")["metrics"]
+        assert code == 3 and metrics["test_loss"] is metrics["test_acc"] is None
+
+
 def test_train_loss_is_the_mean_per_image_of_an_epoch_with_a_smaller_last_batch(tmp_path):
     flags = "--synthetic --batch-size 300 --epochs 1 --lr 1e-30 --threads 1"  # 1600 = 5 * 300 + 100; the weights do not move
     code, folder = go(tmp_path, flags)
@@ -353,19 +360,6 @@ def test_init_from_a_run_or_a_file(tmp_path, capsys):
     assert "cannot be started from" in capsys.readouterr().err
 
 
-@pytest.fixture
-def imagenet(tmp_path, monkeypatch):
-    """A file of random weights in the format of torchvision's ImageNet weights, and a cache that is empty, without a network."""
-    from torchvision.models import resnet18
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(torch.hub, "urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no network here")))
-    torch.manual_seed(5)
-    weights = resnet18().state_dict()
-    torch.save(weights, tmp_path / "mine.pth")
-    return tmp_path / "mine.pth", weights
-
-
 PRETRAINED = "--model resnet18 --synthetic --split all --batch-size 50 --max-steps 2 --threads 1 --pretrained --freeze features"
 
 
@@ -388,6 +382,23 @@ def test_pretrained_weights_that_are_nowhere_exit_2_and_say_how_to_get_them(tmp_
     err = capsys.readouterr().err
     assert "no network here" in err and "Put resnet18-f37072fd.pth there, or name a copy with --weights" in err and err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_cache_that_cannot_be_made_and_a_file_that_cannot_be_read_exit_2(tmp_path, imagenet, monkeypatch, capsys):
+    monkeypatch.setenv("TORCH_HOME", str(imagenet[0] / "below a file"))
+    assert go(tmp_path, PRETRAINED)[0] == 2 and "could not be downloaded" in capsys.readouterr().err
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+    monkeypatch.setattr(train, "digest_of", refuse)
+    with pytest.raises(SystemExit) as stopped:
+        go(tmp_path, f"{PRETRAINED} --weights {imagenet[0]}")
+    assert stopped.value.code == 2 and "mine.pth cannot be read (Permission denied)" in capsys.readouterr().err
+
+
+def test_frozen_batch_norm_needs_no_second_image(tmp_path, imagenet):
+    flags = PRETRAINED.replace("--batch-size 50", "--batch-size 1")
+    assert go(tmp_path, f"{flags} --weights {imagenet[0]}")[0] == 0
 
 
 def test_a_pretrained_run_killed_and_gone_on_with_ends_the_same(tmp_path, imagenet):
@@ -419,7 +430,7 @@ def test_a_pretrained_run_killed_and_gone_on_with_ends_the_same(tmp_path, imagen
     ("--pretrained", "is for resnet18"), ("--model resnet18 --pretrained --init-from a/b", "excludes --init-from"), ("--weights w.pth", "without --pretrained"),
     ("--freeze features", "needs --pretrained or --init-from"), ("--model resnet18 --act relu", "takes none of these flags"), ("--order conv-bn-relu-dropout-pool", "lenet5 has no --order"),
     ("--model cnn --order bn-conv", "pool-conv-bn-relu-dropout"), ("--model resnet18 --pretrained --weights nowhere.pth", "There is no file nowhere.pth"),
-    ("--model mlp --batch-size 1599", "leaves one image for the last step"), ("--model resnet18 --batch-size 1", "leaves one image"),
+    ("--model mlp --batch-size 1599", "leaves a step with one image"), ("--model resnet18 --batch-size 1", "leaves a step with one image"),
     ("--schedule plateau --split all", "valid set"), ("--run " + "x" * 300, "no name of a run"), ("--init-from nowhere", "train that run first"),
 ])
 def test_bad_flags_get_a_sentence_exit_2_and_no_folder(tmp_path, flags, words, capsys):
@@ -456,6 +467,9 @@ def test_the_name_of_a_run_made_from_its_flags():
     assert train.parse("--model lenet5 --flip --lr 0.01 --device cpu --runs elsewhere --seed 3".split()).run == "adhoc/lenet5-flip-lr-0.01"
     assert train.parse(["--channels", "6,16"]).run == "adhoc/lenet5-channels-6,16"
     assert train.parse([]).run == "adhoc/lenet5"
+    long = "--model net --channels 256,256 --norm bn --dropout 0.1 --optim adam --flip --pad-crop 2 --schedule cosine --test-each-epoch --split all --weight-decay"
+    names = {train.parse([*long.split(), decay]).run for decay in ("1e-4", "1e-2")}
+    assert len(names) == 2 and max(map(len, names)) <= 126
 
 
 def test_the_defaults_are_report_2as():
