@@ -36,7 +36,7 @@ want.keypoints/adam-bn-dropout  = valid_loss=6
 
 ## Ours: the assignment says "find Adam's learning rate"; the report shows only the one it took.
 exp.adam-lr                     = keypoints/adam-lr-1e-1 keypoints/adam keypoints/adam-lr-1e-3 keypoints/adam-lr-1e-4
-plots.adam-lr                   = curves faces
+plots.adam-lr                   = sweep:lr faces
 run.keypoints/adam-lr-1e-1      = $(KEYPOINTS) --optim adam --lr 1e-1
 want.keypoints/adam-lr-1e-1     = none
 run.keypoints/adam-lr-1e-3      = $(KEYPOINTS) --optim adam --lr 1e-3
