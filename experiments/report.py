@@ -603,10 +603,10 @@ def verdict(claim, records):
 
     for seed in sorted({seed for _, seed in found}):
         with contextlib.suppress(NotRun):
-            judged.append(CLAIMS[claim](functools.partial(of_seed, seed)))
-    share = statistics.mean(float(holds) for holds, _ in judged) if judged else None
+            judged.append((seed, *CLAIMS[claim](functools.partial(of_seed, seed))))
+    share = statistics.mean(float(holds) for _, holds, _ in judged) if judged else None
     word = "not run" if share is None else "holds" if share >= 0.8 else "does not hold" if share <= 0.2 else "undecided (needs more seeds)"
-    return word, len(judged), "; ".join(seen for _, seen in judged)
+    return word, len(judged), "; ".join(f"seed {seed}: {seen}" if len(judged) > 1 else seen for seed, _, seen in judged)
 
 
 def claims_table(declared, claims, records):
