@@ -101,7 +101,7 @@ want.mlp_cnn/cnn-lr-2e-5 = none
 run.mlp_cnn/cnn-lr-1e-5  = $(CNN) --lr 1e-5
 want.mlp_cnn/cnn-lr-1e-5 = none
 
-## Ours: weight decay, a cure for overfitting that the report names and does not try, and more dropout. (A lower rate, its other cure, is in the sweep.)
+## Ours: weight decay, a cure for overfitting that the report names and does not try, and more dropout. (Of its other cures, a lower rate is in the sweep, and the best epoch's weights stand for fewer epochs.)
 exp.mlp-cures             = mlp_cnn/mlp mlp_cnn/mlp-weight-decay mlp_cnn/mlp-dropout-0.8 mlp_cnn/mlp-dropout-0.9
 plots.mlp-cures           = curves
 run.mlp_cnn/mlp-weight-decay  = $(MLP) --weight-decay 1e-4
