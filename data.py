@@ -315,17 +315,16 @@ def load(name, root="data", synthetic=False, split=None, split_seed=0, normalise
         part = torch.zeros(len(images))
     everything = torch.arange(len(images))
     train, valid, test = everything[part == 0], everything[part == 1], everything[part == 2]
+    n_valid = round(VALID_SHARE * len(train))
     if split == "photograph":
         photographs = torch.randperm(int(raw["group"].max()) + 1, generator=generator)
         held_out = photographs[: round(VALID_SHARE * len(photographs))]
         is_valid = torch.isin(raw["group"], held_out)
         train, valid = everything[~is_valid], everything[is_valid]
     elif split == "last":
-        n_valid = round(VALID_SHARE * len(train))
         train, valid = train[:-n_valid], train[-n_valid:]
     elif split in ("random", "leak"):
         shuffled = train[torch.randperm(len(train), generator=generator)]
-        n_valid = round(VALID_SHARE * len(train))
         valid, train = shuffled[:n_valid].sort().values, shuffled[n_valid:].sort().values
     mean, std = own_mean_std(images) if name == "faces21" else (
         255 * torch.tensor(s)[:, None, None] for s in MEAN_STD[normalise or NORMALISED[name]])

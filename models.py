@@ -293,14 +293,18 @@ def build(name, **flags):
     return MODELS[name](**flags)
 
 
+def last_linear(model):
+    """Name and layer of the last linear layer of a net: the one that a new task replaces."""
+    return [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
+
+
 def freeze(model, part):
     """Freezes "features" (all but the last linear layer) or "none" of a net: their parameters learn nothing. Gives the frozen layers, which
     are to stay in eval mode, so that batch norm keeps its statistics and dropout is off."""
     if part == "none":
         return []
-    layers = [layer for layer in model.modules() if not list(layer.children())]
-    last = [layer for layer in layers if isinstance(layer, nn.Linear)][-1]
-    frozen = [layer for layer in layers if layer is not last]
+    _, last = last_linear(model)
+    frozen = [layer for layer in model.modules() if not list(layer.children()) and layer is not last]
     for layer in frozen:
         layer.requires_grad_(False)
     return frozen
@@ -338,10 +342,10 @@ def load_imagenet(model, name, file=None):
             raise NoWeights(f"The ImageNet weights of {name} are not in {path} and could not be downloaded ({e}). {how}") from e
         finally:
             socket.setdefaulttimeout(waiting)
-    last = [key for key, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1] + "."
+    name_of_last, _ = last_linear(model)
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict({**weights, **{k: v for k, v in model.state_dict().items() if k.startswith(last)}})
+        model.load_state_dict({**weights, **{k: v for k, v in model.state_dict().items() if k.startswith(name_of_last + ".")}})
     except Exception as e:  # whatever torch makes of a file that is no weights, or other weights
         raise NoWeights(f"{path} does not hold ImageNet weights of {name} ({' '.join(str(e).split())[:200]}). {how}") from e
 

@@ -322,9 +322,11 @@ def _say_generated(legend, runs, names):
 
 # ---- sweeps, test accuracy by epoch, single runs -----------------------------------------------------------------------
 
-def sweep(records, values, path, what, log=False):
-    """Write the picture of a sweep to the PNG file `path`; see draw_sweep."""
-    _save(draw_sweep(records, values, what, log), path)
+def sweep(records, values, path, flag):
+    """Write the picture of a sweep over `flag` of train.py to the PNG file `path`; see draw_sweep. Values that span a factor of 100 or more
+    get a log axis."""
+    log = min(values.values()) > 0 and max(values.values()) >= 100 * min(values.values())
+    _save(draw_sweep(records, values, {"lr": "learning rate"}.get(flag, flag.replace("_", " ")), log), path)
 
 
 def draw_sweep(records, values, what, log=False):
@@ -633,8 +635,7 @@ def _sweep_command(args):
             raise ValueError(f"{r['run']} seed {r['seed']}: its {flag} is {value!r}, not a number")
         if values.setdefault(r["run"], value) != value:
             raise ValueError(f"{r['run']}: its seeds differ in {flag}, {_short(values[r['run']])} and {_short(value)}")
-    log = min(values.values()) > 0 and max(values.values()) >= 100 * min(values.values())
-    sweep(list(records.values()), values, path, {"lr": "learning rate"}.get(flag, flag.replace("_", " ")), log)
+    sweep(list(records.values()), values, path, flag)
     return [path]
 
 

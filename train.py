@@ -641,7 +641,7 @@ def prepare(args):
             models.load_imagenet(model, args.model, args.weights)
         except models.NoWeights as e:
             raise BadInput(str(e)) from e
-        args.init_digest = digest_of(init_file(args))  # it may have been downloaded just now
+        args.init_digest = args.init_digest or digest_of(init_file(args))  # it may have been downloaded just now
     elif args.init_from:
         try:
             model.load_state_dict(torch.load(init_file(args), map_location="cpu", weights_only=True))
@@ -675,10 +675,16 @@ def digest_of(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file and file.is_file() else None
 
 
+def defaults(model, dataset):
+    """Every flag as it is where nothing is given, as JSON would give it back: for folders that an older train.py, with fewer flags, has made."""
+    own = {**models.flags_of(model), "normalise": data.NORMALISED.get(dataset)}
+    return json.loads(json.dumps({**vars(make_parser().parse_args([])), **own}))
+
+
 def restore(folder, data_dir=None, device="cpu"):
     """(args, net in eval mode with its final weights, data set) of a finished run's folder, for plots and tables."""
-    made_with = read_json(Path(folder) / "args.json")  # flags that it did not have yet count as left at their defaults
-    args = argparse.Namespace(**{**vars(make_parser().parse_args([])), **models.flags_of(made_with["model"]), "normalise": None, **made_with})
+    made_with = read_json(Path(folder) / "args.json")
+    args = argparse.Namespace(**{**defaults(made_with["model"], made_with["data"]), **made_with})
     args.device, args.data_dir, args.init_from, args.pretrained = device, data_dir or args.data_dir, None, False
     dataset, model = prepare(args)
     model.load_state_dict(torch.load(Path(folder) / "model.pt", map_location=device, weights_only=True))
@@ -686,13 +692,11 @@ def restore(folder, data_dir=None, device="cpu"):
 
 
 def same_run(args, folder):
-    """Was this folder made with the same flags? One that an older train.py did not have counts as left at its default."""
-    old, parser = read_json(folder / "args.json"), make_parser()
-    ours = identity(args)
-    own = json.loads(json.dumps({**models.flags_of(args.model), "normalise": data.NORMALISED.get(args.data)}))
+    """Was this folder made with the same flags?"""
+    old, ours = {**defaults(args.model, args.data), **read_json(folder / "args.json")}, identity(args)
     if init_file(args) and not init_file(args).exists():  # a folder copied without the run that it started from
         ours.pop("init_digest")
-    return all(old[k] == v if k in old else v in (None, parser.get_default(k), own.get(k)) for k, v in ours.items())
+    return all(old.get(k) == v for k, v in ours.items())
 
 
 def finished_before(args, folder, flags):

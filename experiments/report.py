@@ -636,12 +636,13 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
                 continue  # all diverged at once
             plots.by_epoch(records, by_epoch(declared, runs), path)
         elif kind == "sweep":  # a figure a net
-            for net in dict.fromkeys(as_dict(declared["run"][run])["model"] for run in runs):
-                values = {run: float(as_dict(declared["run"][run])[detail]) for run in runs if as_dict(declared["run"][run])["model"] == net}
+            flags = {run: as_dict(declared["run"][run]) for run in runs}
+            for net in dict.fromkeys(f["model"] for f in flags.values()):
+                values = {run: float(f[detail]) for run, f in flags.items() if f["model"] == net}
                 ours = [r for r in records if r["run"] in values]
                 if len({r["run"] for r in ours}) > 1:
                     paths.append(Path(out) / f"{prefix}sweep-{net}.png")
-                    plots.sweep(ours, values, paths[-1], {"lr": "learning rate"}.get(detail, detail), log=detail == "lr")
+                    plots.sweep(ours, values, paths[-1], detail)
             continue
         elif kind == "single":
             for run in [] if for_results else dict.fromkeys(r["run"] for r in records if r["seed"] == seed):
