@@ -12,9 +12,10 @@ def mse(predicted, landmarks):
     return F.mse_loss(predicted, landmarks)
 
 
-def cross_entropy(logits, labels):
-    """Mean cross-entropy in nats; logits (n, classes), labels (n,) integers."""
-    return F.cross_entropy(logits, labels)
+def cross_entropy(logits, labels, smoothing=0.0):
+    """Mean cross-entropy in nats; logits (n, classes), labels (n,) integers. smoothing: the share of each target that is spread evenly over
+    all classes (label smoothing, Szegedy et al., 2016)."""
+    return F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
 
 def l2_penalty(model):

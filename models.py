@@ -8,18 +8,57 @@ that it takes, their defaults its own, and MODELS is the list of names. Each say
 and `task`. Nothing here imports the rest of the project.
 """
 import inspect
+import math
 import socket
 import sys
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}
 POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
-NORMS = ("none", "bn")
+NORMS = ("none", "bn", "ln", "in", "gn")
 INITS = ("default", "kaiming")
+STEMS = ("imagenet", "cifar")
 ORDERS = ("conv-bn-relu-dropout-pool", "conv-relu-bn-dropout-pool", "pool-conv-bn-relu-dropout", "conv-dropout-bn-relu-pool")
+
+
+def norm2d(kind, channels):
+    """What normalises (n, channels, h, w), as a list of one layer, or of none: "bn" batch norm; the others normalise each image by itself:
+    "ln" over all channels and positions, "in" channel by channel, "gn" by groups of channels (Wu and He, 2018): 32 groups, or 4 where there
+    are fewer than 64 channels (2 for 6 of them). All have a learned factor and offset per channel.
+    """
+    if kind == "none":
+        return []
+    if kind == "bn":
+        return [nn.BatchNorm2d(channels)]
+    return [nn.GroupNorm({"ln": 1, "in": channels, "gn": math.gcd(channels, 32 if channels >= 64 else 4)}[kind], channels)]
+
+
+def has_bn(norm):
+    """Is it "bn"? For nets whose report knows batch norm or none; raises ValueError for other norms."""
+    if norm not in ("none", "bn"):
+        raise ValueError(f"--norm {norm} is for lenet5, nin, googlenet and the vggs; this net takes none or bn")
+    return norm == "bn"
+
+
+class DropConnect(nn.Linear):
+    """Report 2: a linear layer of which in training each weight is zeroed with probability p and the others are divided by 1 - p, drawn anew
+    every step for the whole batch (Wan et al., 2013, draw for every image). Eval takes the weights as they are: their expectation.
+    """
+
+    def __init__(self, c_in, c_out, p):
+        super().__init__(c_in, c_out)
+        self.p = p
+
+    def forward(self, x):
+        return F.linear(x, F.dropout(self.weight, self.p, self.training), self.bias)
+
+
+def linear(c_in, c_out, dropconnect):
+    return DropConnect(c_in, c_out, dropconnect) if dropconnect else nn.Linear(c_in, c_out)
 
 
 class Keypoint(nn.Module):
@@ -38,7 +77,7 @@ class Keypoint(nn.Module):
 
         def conv(c_in, c_out, kernel, stride=1, padding=0, normed=False):
             layers = [nn.Conv2d(c_in, c_out, kernel, stride, padding)]
-            if normed and norm == "bn":
+            if normed and has_bn(norm):
                 layers.append(nn.BatchNorm2d(c_out))
             return nn.Sequential(*layers, nn.PReLU())
 
@@ -74,9 +113,11 @@ class Keypoint(nn.Module):
 class LeNet5(nn.Module):
     """Report 2a: LeNet-5 for CIFAR-10, (n, 3, 32, 32) -> logits (n, 10).
 
-    Two rounds of convolution, [batch norm], [dropout], activation, pooling by 2; then the fully connected layers. The report's
+    Two rounds of convolution, [norm], [dropout], activation, pooling by 2; then the fully connected layers. The report's
     *wide* net is the default; its *classic* one is channels 6,16, kernels 5,5, fc 120,84; its *2-FC* nets have fc 128 only.
-    Dropout sits on the convolutions' outputs, before the activation, as the report has it.
+    Dropout sits on the convolutions' outputs, before the activation, as the report has it. fc_norm="bn" adds batch norm before the
+    first hidden layer's activation and after those of further ones (its dropout-early). dropconnect is the share of the weights of
+    all linear layers that is zeroed in training.
 
     channels and kernels hold two numbers each, fc the widths of the hidden layers. Raises ValueError where the kernels leave
     no pixel.
@@ -85,7 +126,7 @@ class LeNet5(nn.Module):
     input_shape = (3, 32, 32)
     task = "classes"
 
-    def __init__(self, act="sigmoid", pool="avg", channels=(16, 36), kernels=(5, 3), fc=(128, 96), norm="none", dropout=0.0):
+    def __init__(self, act="sigmoid", pool="avg", channels=(16, 36), kernels=(5, 3), fc=(128, 96), norm="none", dropout=0.0, fc_norm="none", dropconnect=0.0):
         super().__init__()
         if len(channels) != 2 or len(kernels) != 2:
             raise ValueError(f"lenet5 has two convolutions: two --channels and two --kernels, not {channels} and {kernels}")
@@ -94,9 +135,7 @@ class LeNet5(nn.Module):
             raise ValueError(f"--kernels {kernels[0]},{kernels[1]} leave no pixel of a 32x32 image")
 
         def block(c_in, c_out, kernel):
-            layers = [nn.Conv2d(c_in, c_out, kernel)]
-            if norm == "bn":
-                layers.append(nn.BatchNorm2d(c_out))
+            layers = [nn.Conv2d(c_in, c_out, kernel), *norm2d(norm, c_out)]
             if dropout:
                 layers.append(nn.Dropout(dropout))
             return nn.Sequential(*layers, ACTIVATIONS[act](), POOLINGS[pool](2))
@@ -106,9 +145,12 @@ class LeNet5(nn.Module):
         self.flatten = nn.Flatten()
         hidden, width = [], channels[1] * side * side  # wide: 36 * 6 * 6 = 1296; classic: 16 * 5 * 5 = 400
         for out in fc:
-            hidden += [nn.Linear(width, out), ACTIVATIONS[act]()]
+            layers = [ACTIVATIONS[act]()]
+            if has_bn(fc_norm):
+                layers.insert(1 if hidden else 0, nn.BatchNorm1d(out))
+            hidden += [linear(width, out, dropconnect), *layers]
             width = out
-        self.fc = nn.Sequential(*hidden, nn.Linear(width, 10))
+        self.fc = nn.Sequential(*hidden, linear(width, 10, dropconnect))
 
     def forward(self, x):
         return self.fc(self.flatten(self.conv2(self.conv1(x))))
@@ -132,7 +174,7 @@ class Net(nn.Module):
             raise ValueError(f"net has two convolutions: two --channels, not {channels}")
 
         def regulariser(normed):
-            return ([normed] if norm == "bn" else []) + ([nn.Dropout(dropout)] if dropout else [])
+            return ([normed] if has_bn(norm) else []) + ([nn.Dropout(dropout)] if dropout else [])
 
         def block(c_in, c_out):
             return nn.Sequential(nn.Conv2d(c_in, c_out, 5), nn.ReLU(), nn.MaxPool2d(2), *regulariser(nn.BatchNorm2d(c_out)))
@@ -153,13 +195,139 @@ class Net(nn.Module):
         return self.fc3(self.fc2(self.fc1(x)))
 
 
-def resnet18():
-    """torchvision's ResNet-18 with 10 outputs (report 3), (n, 3, 32, 32) -> logits (n, 10): 11.18 M parameters; its last layer is fc."""
+def resnet18(stem="imagenet"):
+    """torchvision's ResNet-18 with 10 outputs (report 3), (n, 3, 32, 32) -> logits (n, 10): 11.18 M parameters; its last layer is fc.
+
+    stem="cifar" (report 2) begins with a 3x3 convolution of stride 1 and no pooling, so that 32x32 pixels, not 8x8, reach the first block.
+    """
     from torchvision.models import resnet18  # here: importing torchvision takes as long as importing torch
 
     model = resnet18(num_classes=10)
+    if stem == "cifar":
+        model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+        nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision draws its convolutions
     model.input_shape, model.task = (3, 32, 32), "classes"
     return model
+
+
+class VGG(nn.Module):
+    """Report 2b: VGG (Simonyan and Zisserman, 2015) for CIFAR-10, (n, 3, 32, 32) -> logits (n, 10).
+
+    Five blocks of 3x3 convolutions, [norm] and ReLU, each ended by max pooling; then 512 -> 4096 -> 4096 -> 10 with ReLU and dropout
+    between. convs: convolutions in each block. last_pool adds the average pooling 1x1 that the report's vgg16 and vgg19 have, which changes
+    nothing. dropconnect: share of the linear layers' weights that is zeroed in training. Raises ValueError unless there are five blocks.
+    """
+
+    input_shape = (3, 32, 32)
+    task = "classes"
+
+    def __init__(self, convs, norm="none", dropout=0.0, dropconnect=0.0, last_pool=False):
+        super().__init__()
+        if len(convs) != 5:
+            raise ValueError(f"VGG has five blocks: five --convs, not {convs}")
+        layers, c_in = [], 3
+        for count, channels in zip(convs, (64, 128, 256, 512, 512)):
+            for _ in range(count):
+                layers += [nn.Conv2d(c_in, channels, 3, padding=1), *norm2d(norm, channels), nn.ReLU()]
+                c_in = channels
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers, *[nn.AvgPool2d(1)] * last_pool)  # 32 -> 16 -> 8 -> 4 -> 2 -> 1
+        self.flatten = nn.Flatten()
+        self.head = nn.Sequential(linear(512, 4096, dropconnect), nn.ReLU(), nn.Dropout(dropout), linear(4096, 4096, dropconnect), nn.ReLU(),
+                                  nn.Dropout(dropout), linear(4096, 10, dropconnect))
+
+    def forward(self, x):
+        return self.head(self.flatten(self.features(x)))
+
+
+def vgg13(convs=(2, 2, 3, 3, 3), norm="none", dropout=0.0, dropconnect=0.0):
+    """VGG with 13 convolutions, named so by report 2 (elsewhere VGG-16, configuration D): 33,638,218 parameters without norm."""
+    return VGG(convs, norm, dropout, dropconnect)
+
+
+def vgg16(convs=(2, 2, 3, 3, 3), norm="none", dropout=0.0, dropconnect=0.0):
+    """Report 2's vgg16: its vgg13 and a pooling that changes nothing."""
+    return VGG(convs, norm, dropout, dropconnect, last_pool=True)
+
+
+def vgg19(convs=(2, 2, 4, 4, 4), norm="none", dropout=0.0, dropconnect=0.0):
+    """VGG with 16 convolutions (configuration E), report 2's vgg19: 38,947,914 parameters without norm."""
+    return VGG(convs, norm, dropout, dropconnect, last_pool=True)
+
+
+def conv_relu(c_in, c_out, kernel, norm):
+    """A convolution that keeps the size, [norm], ReLU: what NiN and GoogLeNet are made of."""
+    return nn.Sequential(nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2), *norm2d(norm, c_out), nn.ReLU())
+
+
+class NiN(nn.Module):
+    """Report 2: Network in Network (Lin et al., 2014) for CIFAR-10, (n, 3, 32, 32) -> logits (n, 10): 966,986 parameters without norm.
+
+    Three blocks of a convolution and two 1x1 convolutions; the last one gives a channel per class, averaged over all positions. Pooling
+    and dropout behind the first two. Its last convolution has neither norm nor ReLU here, so that logits may be negative.
+    """
+
+    input_shape = (3, 32, 32)
+    task = "classes"
+
+    def __init__(self, norm="none", dropout=0.0):
+        super().__init__()
+
+        def block(c_in, c1, c2, c3, kernel):
+            return nn.Sequential(conv_relu(c_in, c1, kernel, norm), conv_relu(c1, c2, 1, norm), conv_relu(c2, c3, 1, norm))
+
+        self.block1 = block(3, 192, 160, 96, 5)
+        self.pool1 = nn.Sequential(nn.MaxPool2d(3, 2, padding=1), nn.Dropout(dropout))  # 32 -> 16
+        self.block2 = block(96, 192, 192, 192, 5)
+        self.pool2 = nn.Sequential(nn.AvgPool2d(3, 2, padding=1, count_include_pad=False), nn.Dropout(dropout))  # 8
+        self.block3 = nn.Sequential(conv_relu(192, 192, 3, norm), conv_relu(192, 192, 1, norm), nn.Conv2d(192, 10, 1))
+
+    def forward(self, x):
+        x = self.pool2(self.block2(self.pool1(self.block1(x))))
+        return self.block3(x).mean((2, 3))
+
+
+class Inception(nn.Module):
+    """GoogLeNet's block: 1x1, 3x3 and 5x5 convolutions, the larger ones behind 1x1 reductions, and a pooling with a 1x1, side by side."""
+
+    def __init__(self, c_in, c1, reduce3, c3, reduce5, c5, pooled, norm):
+        super().__init__()
+        self.by1 = conv_relu(c_in, c1, 1, norm)
+        self.by3 = nn.Sequential(conv_relu(c_in, reduce3, 1, norm), conv_relu(reduce3, c3, 3, norm))
+        self.by5 = nn.Sequential(conv_relu(c_in, reduce5, 1, norm), conv_relu(reduce5, c5, 5, norm))
+        self.pool = nn.Sequential(nn.MaxPool2d(3, 1, padding=1), conv_relu(c_in, pooled, 1, norm))
+
+    def forward(self, x):
+        return torch.cat([self.by1(x), self.by3(x), self.by5(x), self.pool(x)], 1)
+
+
+class GoogLeNet(nn.Module):
+    """Report 2: GoogLeNet (Szegedy et al., 2015, table 1) for CIFAR-10, (n, 3, 32, 32) -> logits (n, 10), without its auxiliary outputs.
+
+    The stem neither strides nor pools, so that its three stages see 32, 16 and 8 pixels a side, for 28, 14 and 7 in the paper.
+    dropout acts on the 1024 averaged features.
+    """
+
+    input_shape = (3, 32, 32)
+    task = "classes"
+
+    def __init__(self, norm="none", dropout=0.0):
+        super().__init__()
+        self.stem = nn.Sequential(conv_relu(3, 64, 3, norm), conv_relu(64, 64, 1, norm), conv_relu(64, 192, 3, norm))
+        self.stage3 = nn.Sequential(Inception(192, 64, 96, 128, 16, 32, 32, norm), Inception(256, 128, 128, 192, 32, 96, 64, norm))
+        self.stage4 = nn.Sequential(
+            Inception(480, 192, 96, 208, 16, 48, 64, norm), Inception(512, 160, 112, 224, 24, 64, 64, norm),
+            Inception(512, 128, 128, 256, 24, 64, 64, norm), Inception(512, 112, 144, 288, 32, 64, 64, norm),
+            Inception(528, 256, 160, 320, 32, 128, 128, norm))
+        self.stage5 = nn.Sequential(Inception(832, 256, 160, 320, 32, 128, 128, norm), Inception(832, 384, 192, 384, 48, 128, 128, norm))
+        self.pool = nn.MaxPool2d(3, 2, padding=1)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(1024, 10)
+
+    def forward(self, x):
+        x = self.pool(self.stage3(self.stem(x)))
+        x = self.stage5(self.pool(self.stage4(x)))
+        return self.fc(self.dropout(x.mean((2, 3))))
 
 
 class BatchNorm(nn.Module):
@@ -242,7 +410,7 @@ class MLP(nn.Module):
 
     def __init__(self, norm="bn", dropout=0.5):
         super().__init__()
-        self.net = nn.Sequential(nn.Flatten(), nn.Linear(3072, 512), *([BatchNorm1d(512)] if norm == "bn" else []), nn.ReLU(), Dropout(dropout),
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(3072, 512), *([BatchNorm1d(512)] if has_bn(norm) else []), nn.ReLU(), Dropout(dropout),
                                  nn.Linear(512, 10))
 
     def forward(self, x):
@@ -265,7 +433,7 @@ class CNN(nn.Module):
 
         def block(c_in, c_out):
             layers = {"conv": nn.Conv2d(c_in, c_out, 3), "bn": BatchNorm2d(c_out), "relu": nn.ReLU(), "dropout": Dropout(dropout), "pool": nn.MaxPool2d(3, 2)}
-            return nn.Sequential(*(layers[name] for name in order.split("-") if name != "bn" or norm == "bn"))
+            return nn.Sequential(*(layers[name] for name in order.split("-") if name != "bn" or has_bn(norm)))
 
         self.block1 = block(3, 128)  # 32 -> 30 -> 14; pool first: 15 -> 13
         self.block2 = block(128, 64)  # 12 -> 5; pool first: 6 -> 4
@@ -276,7 +444,8 @@ class CNN(nn.Module):
         return self.fc(self.flatten(self.block2(self.block1(x))))
 
 
-MODELS = {"keypoint": Keypoint, "lenet5": LeNet5, "net": Net, "resnet18": resnet18, "mlp": MLP, "cnn": CNN}
+MODELS = {"keypoint": Keypoint, "lenet5": LeNet5, "vgg13": vgg13, "vgg16": vgg16, "vgg19": vgg19, "nin": NiN, "googlenet": GoogLeNet,
+          "resnet18": resnet18, "net": Net, "mlp": MLP, "cnn": CNN}
 IMAGENET = {"resnet18": "ResNet18_Weights.IMAGENET1K_V1"}  # torchvision's names of pretrained weights
 
 

@@ -2,6 +2,7 @@
 
     python train.py --model lenet5 --act relu                     # report 2a's net on CIFAR-10, batch 4, 10 epochs
     python train.py --model keypoint --data faces21 --optim adam --lr 0.01 --batch-size 64 --epochs 250
+    python train.py --score runs/lenet_vgg/relu-wide/seed0        # no training: the test set, once, by a finished run's weights
 
 Writes runs/RUN/seedK/: args.json, train.log, log.jsonl (a line per epoch), model.pt, best.pt and, last, result.json. Start it again
 after a crash, a kill or a deadline and it goes on where it was, to the same result bit for bit (on CUDA: with --deterministic).
@@ -13,12 +14,14 @@ import argparse
 import contextlib
 import copy
 import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import io
 import json
 import math
 import os
+import pickle
 import platform
 import re
 import signal
@@ -35,6 +38,7 @@ if __name__ == "__main__":
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import torch
+import torch.nn.functional as F
 
 import data
 import models
@@ -42,7 +46,8 @@ from losses import LOSSES, l2_penalty
 
 FINISHED, BAD_INPUT, DIVERGED, STOPPED = 0, 2, 3, 75
 # Where and how a run is made, not what it is: two runs that differ only here are the same run.
-NOT_IDENTITY = {"fingerprint", "runs", "run", "seed", "data_dir", "weights", "device", "threads", "stop_after", "save_every", "restart"}
+NOT_IDENTITY = {"fingerprint", "runs", "run", "seed", "data_dir", "weights", "device", "threads", "stop_after", "save_every", "restart",
+                "score", "again"}
 
 
 class BadInput(Exception):
@@ -112,8 +117,12 @@ def make_parser():
     g.add_argument("--channels", **own, type=counts, help="channels of the convolutions (lenet5: 16,36, report 2a's classic 6,16; net: 6,16)")
     g.add_argument("--kernels", **own, type=counts, help="kernel sizes (lenet5: 5,3; classic 5,5)")
     g.add_argument("--fc", **own, type=counts, help="hidden fully connected layers (lenet5: 128,96; classic 120,84; 2-FC 128)")
-    g.add_argument("--norm", **own, choices=models.NORMS, help="normalisation (mlp, cnn: bn; others: none)")
+    g.add_argument("--convs", **own, type=counts, help="convolutions in each block (vgg13, vgg16: 2,2,3,3,3; vgg19: 2,2,4,4,4)")
+    g.add_argument("--norm", **own, choices=models.NORMS, help="batch, layer, instance or group norm (mlp, cnn: bn; others: none)")
+    g.add_argument("--fc-norm", **own, choices=("none", "bn"), help="norm of the fully connected layers (lenet5: none)")
     g.add_argument("--dropout", **own, type=share, help="share of features zeroed in training (mlp: 0.5; cnn: 0.1; others: 0)")
+    g.add_argument("--dropconnect", **own, type=share, help="share of the linear layers' weights zeroed in each step (lenet5, vggs: 0)")
+    g.add_argument("--stem", **own, choices=models.STEMS, help="first layers (resnet18: imagenet, torchvision's)")
     g.add_argument("--order", **own, choices=models.ORDERS, help=f"layers of a block (cnn: {models.ORDERS[0]})")
     g.add_argument("--init", **own, choices=models.INITS, help="how first weights are drawn (net: default, PyTorch's own)")
     g.add_argument("--pretrained", action="store_true", help="start from torchvision's ImageNet weights, but for a new last layer (resnet18)")
@@ -134,6 +143,8 @@ def make_parser():
     g.add_argument("--pad-crop", default=0, type=pixels, metavar="PX", help="pad by PX black pixels, then crop at random")
     g.add_argument("--autoaugment", default=0.0, type=chance, metavar="P", help="AutoAugment's CIFAR-10 policy, for each image with probability P")
     g.add_argument("--augmix", default=0.0, type=chance, metavar="P", help="AugMix instead, for each image with probability P")
+    g.add_argument("--input-noise", default=0.0, type=not_negative, metavar="STD", help="add normal noise of this deviation to normalised images")
+    g.add_argument("--input-dropout", default=0.0, type=share, metavar="P", help="share of the input values zeroed in training")
     g.add_argument("--rotated-copies", default=0.0, type=degrees, metavar="DEG",
                    help="visit every training image twice an epoch, the second time turned by an angle drawn from -DEG..DEG (report 1: 15)")
 
@@ -143,6 +154,7 @@ def make_parser():
     g.add_argument("--momentum", default=0.9, type=share, help="momentum of sgd")
     g.add_argument("--weight-decay", default=0.0, type=not_negative, help="the optimizer's own: adds this times w to the gradient")
     g.add_argument("--l2", default=0.0, type=not_negative, help="report 2's term: this times the sum of all squared parameters, added to the loss")
+    g.add_argument("--label-smoothing", default=0.0, type=share, metavar="SHARE", help="share of the target spread evenly over all classes, in training")
     g.add_argument("--clip", default=0.0, type=not_negative, help="clip the gradient to this norm; 0: do not")
     g.add_argument("--batch-size", default=4, type=count, help="images a step")
     g.add_argument("--epochs", default=10, type=count, help="epochs")
@@ -162,10 +174,15 @@ def make_parser():
     g.add_argument("--runs", default="runs", help="folder of the runs")
     g.add_argument("--seed", default=0, type=whole, help="of initial weights, order, augmentation and dropout")
     g.add_argument("--init-from", metavar="RUN", help="start from the final weights of this run of the same seed, or of this .pt file")
-    g.add_argument("--test-weights", default="final", choices=("final", "best"),
-                   help="weights that score the test set, once: the last, or those best on valid")
+    g.add_argument("--early-stop", default=0, type=whole, metavar="EPOCHS",
+                   help="end after so many epochs without a better valid accuracy (landmarks: loss) and keep the best epoch's weights; 0: do not")
+    g.add_argument("--test-weights", default="final", choices=("final", "best", "none"),
+                   help="weights that score the test set, once: the last, or those best on valid; none: leave it to --score")
     g.add_argument("--test-each-epoch", action="store_true",
                    help="report 3's protocol: score the test set after every epoch; result.json says how often")
+    g.add_argument("--protocol", default="default", choices=("default", "report"),
+                   help="report: score as report 2's scripts did, with augmented valid images, batch norm by the batch's statistics and "
+                        "dropout as a factor 1-p")
     g.add_argument("--valid-rotation", default=0.0, type=degrees, metavar="DEG",
                    help="at the end, also score the valid images turned by DEG both ways (report 1's remark on turned faces); 0: do not")
     g.add_argument("--max-steps", type=count, help="end after so many steps, whatever --epochs says: for trying things out")
@@ -177,6 +194,9 @@ def make_parser():
                    help="seconds between two checkpoints at least; they come at the end of epochs")
     g.add_argument("--stop-after", type=duration, metavar="TIME", help="save and exit with 75 after this time (90s, 55m, 1h30m)")
     g.add_argument("--restart", action="store_true", help="train anew; an old folder is kept aside as seedK.1")
+    g.add_argument("--score", metavar="FOLDER",
+                   help="train nothing: score the test set with the weights of this finished run, by --test-weights, and put it into its result.json")
+    g.add_argument("--again", action="store_true", help="with --score: even if it was scored before; result.json counts it")
     return parser
 
 
@@ -187,11 +207,20 @@ def parse(argv):
     unset = object()
     given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset))))
     given = {k: v for k, v in given.items() if v is not unset}
+    if args.score and (others := set(given) - {"score", "again", "test_weights", "data_dir", "device"}):
+        parser.error(f"--score takes the run's own flags; leave out --{', --'.join(sorted(others)).replace('_', '-')}")
+    if args.score and args.test_weights == "none":
+        parser.error("--score with --test-weights none would score nothing")
+    if args.score:  # what is not given is left to the run
+        args.test_weights, args.data_dir = given.get("test_weights"), given.get("data_dir")
+    if args.again and not args.score:
+        parser.error("--again does nothing without --score FOLDER")
 
     takes, all_takes = models.flags_of(args.model), {k for name in models.MODELS for k in models.flags_of(name)}
     for flag in sorted(all_takes):
         if flag in given and flag not in takes:
-            parser.error(f"{args.model} has no --{flag}; it takes {', '.join('--' + t for t in takes) or 'none of these flags'}")
+            named = ", ".join("--" + t for t in takes).replace("_", "-") or "none of these flags"
+            parser.error(f"{args.model} has no --{flag.replace('_', '-')}; it takes {named}")
         setattr(args, flag, given.get(flag, takes.get(flag)))
     args.split = args.split or data.SPLITS[args.data][0]
     if args.split not in data.SPLITS[args.data]:
@@ -214,10 +243,18 @@ def parse(argv):
             parser.error(f"--switch-after {args.switch_after} comes after the last of {args.epochs} epochs; lower it or raise --epochs")
         if args.milestones and max(args.milestones) >= args.epochs:
             parser.error(f"--milestones {','.join(map(str, args.milestones))} do not all come before the last of {args.epochs} epochs")
-    if args.split == "all" and (args.schedule == "plateau" or args.valid_rotation or args.test_weights == "best"):
-        parser.error("--schedule plateau, --valid-rotation and --test-weights best need a valid set; --split all has none")
-    if args.test_each_epoch and (args.data == "faces21" or args.test_weights == "best"):
+    if args.early_stop:
+        if given.get("test_weights") == "final":
+            parser.error("--early-stop ends with the best epoch's weights; leave out --test-weights final")
+        args.test_weights = given.get("test_weights", "best")
+    if args.split == "all" and (args.schedule == "plateau" or args.valid_rotation or args.early_stop or args.test_weights == "best"):
+        parser.error("--schedule plateau, --valid-rotation, --early-stop and --test-weights best need a valid set; --split all has none")
+    if args.test_each_epoch and (args.data == "faces21" or args.test_weights != "final"):
         parser.error("--test-each-epoch needs a test set, which faces21 does not have, and scores the weights of each epoch, not the best on valid")
+    if args.data == "faces21" and (args.label_smoothing or args.protocol == "report"):
+        parser.error("--label-smoothing and --protocol report are for classes; faces21 has landmarks")
+    if args.pretrained and args.stem == "cifar":
+        parser.error("--pretrained weights are those of --stem imagenet")
     if args.pretrained and (args.model not in models.IMAGENET or args.init_from):
         parser.error(f"--pretrained is for {', '.join(models.IMAGENET)} and excludes --init-from")
     if args.weights and not args.pretrained:
@@ -303,10 +340,13 @@ def plan_epoch(args, dataset, epoch):
     n, device = len(dataset.train), dataset.train.device
     visits = 2 * n if args.rotated_copies else n
     order = torch.randperm(visits, generator=generator)
-    draws = data.draw(visits, generator, args.flip, args.pad_crop, args.rotated_copies, upright=order < n, autoaugment=args.autoaugment,
-                      augmix=args.augmix)
-    picks = dataset.train[order.to(device) % n]
-    return picks, {k: v if k in data.ON_CPU else v.to(device) for k, v in draws.items()}
+    return dataset.train[order.to(device) % n], draw(args, visits, generator, device, upright=order < n)
+
+
+def draw(args, visits, generator, device, upright=None):
+    """The augmentation that the flags ask for, of so many images, where Dataset.batch wants it."""
+    draws = data.draw(visits, generator, args.flip, args.pad_crop, args.rotated_copies, upright, args.autoaugment, args.augmix)
+    return {k: v if k in data.ON_CPU else v.to(device) for k, v in draws.items()}
 
 
 def predict(args, model, x):
@@ -319,7 +359,9 @@ def predict(args, model, x):
 
 def train_step(args, model, optimizer, loss_fn, x, y):
     """One update. Gives loss, number of right answers, L2 term and gradient norm (None unless clipped) as tensors: nothing waits."""
-    output = predict(args, model, x)
+    if args.input_noise:
+        x = x + args.input_noise * torch.randn_like(x)
+    output = predict(args, model, F.dropout(x, args.input_dropout) if args.input_dropout else x)
     loss = loss_fn(output, y)
     penalty = args.l2 * l2_penalty(model) if args.l2 else torch.zeros_like(loss)
     optimizer.zero_grad()
@@ -331,20 +373,52 @@ def train_step(args, model, optimizer, loss_fn, x, y):
 
 
 @torch.no_grad()
-def evaluate(args, model, dataset, idx, degrees=0.0, batch_size=256):
-    """Mean loss and accuracy (None for landmarks) on the images `idx`, turned by `degrees`, in eval mode and without augmentation."""
+def evaluate(args, model, dataset, idx, draws=None, batch_size=256):
+    """Mean loss and accuracy (None for landmarks) on the images `idx`, in eval mode, augmented by `draws` if given; as --protocol says."""
     loss_fn, was_training = LOSSES[model.task], model.training
     model.eval()
+    way, batch_size = (like_report_2(model), args.batch_size) if args.protocol == "report" else (contextlib.nullcontext(), batch_size)
     total = torch.zeros(2, dtype=torch.float64, device=idx.device)
-    for part in idx.split(batch_size):
-        x, y = dataset.batch(part, {"degrees": torch.full((len(part),), degrees)} if degrees else {})
-        output = predict(args, model, x)
-        total[0] += loss_fn(output, y) * len(part)
-        if model.task == "classes":
-            total[1] += (output.argmax(1) == y).sum()
+    with way:
+        for first in range(0, len(idx), batch_size):
+            here = slice(first, first + batch_size)
+            x, y = dataset.batch(idx[here], {k: v[here] for k, v in (draws or {}).items()})
+            output = predict(args, model, x)
+            total[0] += loss_fn(output, y) * len(y)
+            if model.task == "classes":
+                total[1] += (output.argmax(1) == y).sum()
     model.train(was_training)
     loss, accuracy = (total / len(idx)).tolist()
     return loss, accuracy if model.task == "classes" else None
+
+
+@contextlib.contextmanager
+def like_report_2(model):
+    """A net in eval mode as report 2's scripts scored it: they never called eval(), so that batch norm took the statistics of the batch, and
+    replaced dropout by a factor 1 - p, although torch's dropout divides by it in training already. The net is left as it was.
+    """
+    normed = [layer for layer in model.modules() if hasattr(layer, "running_mean")]
+    kept = [{name: buffer.clone() for name, buffer in layer.named_buffers()} for layer in normed]
+    dropouts = [layer for layer in model.modules() if isinstance(layer, (torch.nn.Dropout, models.Dropout))]
+    hooks = [layer.register_forward_hook(lambda layer, _, output: output * (1 - layer.p)) for layer in dropouts]
+    for layer in normed:
+        layer.train()
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for layer, buffers in zip(normed, kept):
+            layer.eval()
+            for name, buffer in layer.named_buffers():
+                buffer.copy_(buffers[name])
+
+
+def valid_draws(args, dataset, epoch):
+    """None: valid images come as they are. Under --protocol report they are augmented as the training images are, anew every epoch."""
+    if args.protocol != "report":
+        return None
+    return draw(args, len(dataset.valid), torch.Generator().manual_seed(seed_of(args.seed, epoch, "valid")), dataset.valid.device)
 
 
 def fit(args, model, dataset, state, folder, stop_reason):
@@ -353,8 +427,9 @@ def fit(args, model, dataset, state, folder, stop_reason):
     state: epoch and steps (done so far), step, seconds and tallies (of the epoch under way), rows (the log), best, optimizer,
     scheduler, switched. stop_reason(): why to stop now, or None.
     """
-    loss_fn, saved = LOSSES[model.task], time.monotonic()
-    while state["epoch"] < args.epochs and state["steps"] < (args.max_steps or math.inf):
+    smoothing = {"smoothing": args.label_smoothing} if args.label_smoothing else {}  # of the training loss; scores are plain
+    loss_fn, saved = functools.partial(LOSSES[model.task], **smoothing), time.monotonic()
+    while not over(args, state):
         epoch, started = state["epoch"] + 1, time.monotonic()
         picks, draws = plan_epoch(args, dataset, epoch)
         steps = min(math.ceil(len(picks) / args.batch_size), (args.max_steps or sys.maxsize) - state["steps"])
@@ -391,7 +466,7 @@ def fit(args, model, dataset, state, folder, stop_reason):
                "tail_loss": tallies[0, -2000:].mean().item() if steps >= 2000 else None,  # what report 2's 50k runs print
                "valid_loss": None, "valid_acc": None, "test_loss": None, "test_acc": None, "grad_norm": norm.item(), "seconds": None}
         if len(dataset.valid):
-            row["valid_loss"], row["valid_acc"] = evaluate(args, model, dataset, dataset.valid)
+            row["valid_loss"], row["valid_acc"] = evaluate(args, model, dataset, dataset.valid, valid_draws(args, dataset, epoch))
         if args.test_each_epoch:
             row["test_loss"], row["test_acc"] = evaluate(args, model, dataset, dataset.test)
         diverged = not all(math.isfinite(row[k]) for k in ("train_loss", "valid_loss", "test_loss") if row[k] is not None)
@@ -411,6 +486,12 @@ def fit(args, model, dataset, state, folder, stop_reason):
     return "finished"
 
 
+def over(args, state):
+    """Has the run done its epochs or steps, or waited for a better valid epoch as long as --early-stop says?"""
+    waited = state["epoch"] - state["best"]["epoch"] if args.early_stop and state["best"] else -1
+    return state["epoch"] >= args.epochs or state["steps"] >= (args.max_steps or math.inf) or waited >= args.early_stop
+
+
 def keep_best(state, row, model):
     """Keeps the weights of the best valid epoch: highest accuracy, or lowest loss where there is none; the first of equals."""
     score = row["valid_acc"] if model.task == "classes" else row["valid_loss"] and -row["valid_loss"]
@@ -422,6 +503,8 @@ def keep_best(state, row, model):
 def finish(args, model, dataset, state, folder, status, facts):
     """Weights, the one scoring of the test set (unless every epoch had its own), and, last, result.json."""
     last, best = state["rows"][-1], state["best"]
+    if args.early_stop and best:
+        model.load_state_dict(best["weights"])
     save_torch(model.state_dict(), folder / "model.pt")
     if best:
         save_torch(best["weights"], folder / "best.pt")
@@ -432,9 +515,10 @@ def finish(args, model, dataset, state, folder, status, facts):
         metrics.update(test_loss=last["test_loss"], test_acc=last["test_acc"])
     evaluations = len(state["rows"]) if args.test_each_epoch else 0
     if status == "finished" and args.valid_rotation:
-        turned = [evaluate(args, model, dataset, dataset.valid, degrees)[0] for degrees in (args.valid_rotation, -args.valid_rotation)]
+        angles = [torch.full((len(dataset.valid),), degrees) for degrees in (args.valid_rotation, -args.valid_rotation)]
+        turned = [evaluate(args, model, dataset, dataset.valid, {"degrees": degrees})[0] for degrees in angles]
         metrics["valid_loss_turned"] = sum(turned) / 2
-    if status == "finished" and len(dataset.test) and not args.test_each_epoch:
+    if status == "finished" and len(dataset.test) and not args.test_each_epoch and args.test_weights != "none":
         if args.test_weights == "best":
             model.load_state_dict(best["weights"])
         metrics["test_loss"], metrics["test_acc"] = evaluate(args, model, dataset, dataset.test)
@@ -649,7 +733,8 @@ def prepare(args):
             reason = " ".join(str(e).split())[:200] or type(e).__name__ if init_file(args).exists() else "train that run first"
             raise BadInput(f"--init-from {args.init_from}: {init_file(args)} cannot be started from ({reason}).") from e
     model.frozen = models.freeze(model, args.freeze)
-    if args.batch_size == 1 or len(dataset.train) * (2 if args.rotated_copies else 1) % args.batch_size == 1:
+    counts = [len(dataset.train) * (2 if args.rotated_copies else 1)] + [len(dataset.valid), len(dataset.test)] * (args.protocol == "report")
+    if args.batch_size == 1 or any(n % args.batch_size == 1 for n in counts):
         trial = copy.deepcopy(model)
         for layer in trial.frozen:
             layer.eval()
@@ -681,13 +766,13 @@ def defaults(model, dataset):
     return json.loads(json.dumps({**vars(make_parser().parse_args([])), **own}))
 
 
-def restore(folder, data_dir=None, device="cpu"):
+def restore(folder, data_dir=None, device="cpu", weights="model.pt"):
     """(args, net in eval mode with its final weights, data set) of a finished run's folder, for plots and tables."""
     made_with = read_json(Path(folder) / "args.json")
     args = argparse.Namespace(**{**defaults(made_with["model"], made_with["data"]), **made_with})
     args.device, args.data_dir, args.init_from, args.pretrained = device, data_dir or args.data_dir, None, False
     dataset, model = prepare(args)
-    model.load_state_dict(torch.load(Path(folder) / "model.pt", map_location=device, weights_only=True))
+    model.load_state_dict(torch.load(Path(folder) / weights, map_location=device, weights_only=True))
     return args, model.eval(), dataset
 
 
@@ -760,6 +845,36 @@ def train(args, folder, flags, stop_reason):
     return DIVERGED if result["status"] == "diverged" else FINISHED
 
 
+def score(args):
+    """Scores the test set with a finished run's weights and puts it into its result.json; raises BadInput where it was done before."""
+    folder = Path(args.score)
+    if not (folder / "result.json").exists():
+        raise BadInput(f"There is no finished run in {folder}: --score takes the folder of a run and seed, such as runs/lenet_vgg/relu-wide/seed0.")
+    with only_process(folder):
+        result = read_json(folder / "result.json")
+        if result["status"] != "finished":
+            raise BadInput(f"{folder} {result['status']}: there are no weights to score.")
+        if result["test_evaluations"] and not args.again:
+            raise BadInput(f"{folder} was scored on the test set before: {100 * result['metrics']['test_acc']:.2f} %. Scored until the number pleases it is "
+                           "no test set any more; --again does it all the same, and result.json counts it.")
+        try:
+            weights = args.test_weights or ("best" if result["test_weights"] == "best" else "final")
+            made_with, model, dataset = restore(folder, args.data_dir, args.device, {"final": "model.pt", "best": "best.pt"}[weights])
+        except (OSError, RuntimeError, KeyError, pickle.UnpicklingError) as e:
+            raise BadInput(f"The {weights} weights in {folder} cannot be read ({' '.join(str(e).split())[:200]}).") from e
+        if not len(dataset.test):
+            raise BadInput(f"{dataset.name} has no test set.")
+        if dataset.fingerprint != result["data"]["fingerprint"]:
+            raise BadInput(f"The data are not those that {folder} was trained with (fingerprint {result['data']['fingerprint']}, now "
+                           f"{dataset.fingerprint}). Put the old ones back.")
+        loss, accuracy = evaluate(made_with, model, dataset, dataset.test)
+        result["metrics"].update(test_loss=loss, test_acc=accuracy)
+        result.update(test_weights=weights, test_evaluations=result["test_evaluations"] + 1)
+        save_json(result, folder / "result.json")
+        say(folder, f"scored on test with the {weights} weights, evaluation {result['test_evaluations']}: loss {loss:.4f}, acc {100 * accuracy:.2f} %")
+    return FINISHED
+
+
 def main(argv=None):
     started = time.monotonic()
     argv = sys.argv[1:] if argv is None else argv
@@ -769,6 +884,8 @@ def main(argv=None):
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     try:
+        if args.score:
+            return score(args)
         return train(args, Path(args.runs, args.run, f"seed{args.seed}"), declared(argv), stop_reason)
     except (BadInput, data.DataError) as e:
         print(f"train.py: {e}", file=sys.stderr)

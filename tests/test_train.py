@@ -428,7 +428,7 @@ def test_a_pretrained_run_killed_and_gone_on_with_ends_the_same(tmp_path, imagen
     ("--model keypoint --data faces21 --autoaugment 0.6", "--autoaugment would move"), ("--autoaugment 0.6 --augmix 0.6", "exclude"), ("--model keypoint --data faces21 --normalise half", "each face"), ("--augmix 1.1", "at most 1"),
     ("--test-each-epoch --test-weights best", "not the best on valid"), ("--model keypoint --data faces21 --test-each-epoch", "needs a test set"),
     ("--pretrained", "is for resnet18"), ("--model resnet18 --pretrained --init-from a/b", "excludes --init-from"), ("--weights w.pth", "without --pretrained"),
-    ("--freeze features", "needs --pretrained or --init-from"), ("--model resnet18 --act relu", "takes none of these flags"), ("--order conv-bn-relu-dropout-pool", "lenet5 has no --order"),
+    ("--freeze features", "needs --pretrained or --init-from"), ("--model resnet18 --act relu", "it takes --stem"), ("--order conv-bn-relu-dropout-pool", "lenet5 has no --order"),
     ("--model cnn --order bn-conv", "pool-conv-bn-relu-dropout"), ("--model resnet18 --pretrained --weights nowhere.pth", "There is no file nowhere.pth"),
     ("--model mlp --batch-size 1599", "leaves a step with one image"), ("--model resnet18 --batch-size 1", "leaves a step with one image"),
     ("--schedule plateau --split all", "valid set"), ("--run " + "x" * 300, "no name of a run"), ("--init-from nowhere", "train that run first"),
@@ -581,7 +581,7 @@ def test_evaluate_needs_no_particular_batch_size_and_leaves_the_mode_alone():
     model.train()
     whole, parts = (train.evaluate(args, model, dataset, dataset.valid, batch_size=n)[0] for n in (64, 7))
     assert model.training and math.isclose(whole, parts, rel_tol=1e-5)
-    assert train.evaluate(args, model, dataset, dataset.valid, 30.0)[0] != whole
+    assert train.evaluate(args, model, dataset, dataset.valid, {"degrees": torch.full((len(dataset.valid),), 30.0)})[0] != whole
 
 
 def test_flip_and_crop_train_and_resume(tmp_path, monkeypatch):
