@@ -161,15 +161,19 @@ def show_list(declared):
 
 
 def value(record, metric):
-    """A metric of a record, None if not there: of its result; of its log, "tail_loss" (last epoch) or "valid_acc@10" (that epoch); or
-    "late_valid_loss", the median over the last 10 epochs, which a jump in the very last one does not spoil."""
+    """A metric of a record, None if not there: of its result; of its log, "tail_loss" (last epoch) or "valid_acc@10" (that epoch);
+    "late_valid_loss", the median over the last 10 epochs, which a jump in the very last one does not spoil; or as report 2 prints losses,
+    "train_loss+penalty/4@10", (train loss + L2 term) / 4."""
+    quantity, at, epoch = metric.partition("@")
+    if (parts := re.fullmatch(r"(\w+(?:\+\w+)*)/?(\d*)", quantity)) and ("+" in quantity or parts[2]):
+        terms = [value(record, name + at + epoch) for name in parts[1].split("+")]
+        return None if None in terms else sum(terms) / int(parts[2] or 1)
     if metric.startswith("late_"):
         last = [float("inf") if v is None else v for v in record["curves"].get(metric[5:], [])[-10:]]
         return statistics.median(last) if last and math.isfinite(statistics.median(last)) else None
-    name, at, epoch = metric.partition("@")
-    if not at and name in record["metrics"]:
-        return record["metrics"][name]
-    column = record["curves"].get(name) or []
+    if not at and quantity in record["metrics"]:
+        return record["metrics"][quantity]
+    column = record["curves"].get(quantity) or []
     index = int(epoch) - 1 if at else -1
     return column[index] if column and index < len(column) else None
 
@@ -177,7 +181,9 @@ def value(record, metric):
 def in_words(metric):
     if metric.startswith("late_"):
         return f"{in_words(metric[5:])}, median of last 10 epochs"
-    return metric.replace("_", " ").replace("@", " at epoch ")
+    terms, _, divisor = metric.partition("/")
+    words = terms.replace("penalty", "L2 term").replace("_", " ").replace("+", " + ")
+    return f"{f'({words})' if '+' in terms else words} ÷ {divisor}" if divisor else words
 
 
 def shown(metric, x):
@@ -186,19 +192,30 @@ def shown(metric, x):
 
 
 def shown_wants(want):
-    """valid_loss=6 test_acc=0.68..0.69 as a reader wants it: valid loss 6, test acc 68–69 %."""
+    """valid_loss=6 test_acc@1=0.68..0.69 test_acc@2=0.7 as a reader wants it: valid loss 6, test acc 68–69, 70 % at epochs 1, 2."""
+    def text(metric, numbers):
+        return "–".join(f"{100 * float(n):g}" if "_acc" in metric else n for n in numbers.split("..")) + " %" * ("_acc" in metric)
+    return in_line({metric: text(metric, numbers) for metric, _, numbers in (word.partition("=") for word in few(want))})
+
+
+def in_line(texts):
+    """{metric: its number} in words; what differs by its epoch alone is said in one breath."""
+    groups = {}
+    for metric, text in texts.items():
+        quantity, _, epoch = metric.partition("@")
+        groups.setdefault(quantity, []).append((text, epoch))
     words = []
-    for word in few(want):
-        metric, _, numbers = word.partition("=")
-        numbers = [f"{100 * float(n):g}" if "_acc" in metric else n for n in numbers.split("..")]
-        words.append(f"{in_words(metric)} {'–'.join(numbers)}{' %' if '_acc' in metric else ''}")
-    return ", ".join(words)
+    for quantity, found in groups.items():
+        unit = " %" * found[0][0].endswith(" %")
+        numbers, epochs = ", ".join(text.removesuffix(unit) for text, _ in found) + unit, [epoch for _, epoch in found if epoch]
+        words.append(f"{in_words(quantity)} {numbers}" + (f" at epoch{'s' * (len(epochs) > 1)} {', '.join(epochs)}" if epochs else ""))
+    return "; ".join(words) if any("@" in metric for metric in texts) else ", ".join(words)
 
 
 def few(want):
     """The words of a want line; without those of single epochs where there are so many that they have a table of their own."""
     words = want.split()
-    return words if sum("@" in word for word in words) <= 3 else [word for word in words if "@" not in word]
+    return words if sum(word.startswith("test_acc@") for word in words) <= 3 else [word for word in words if "@" not in word]
 
 
 def by_epoch(declared, runs, metric="test_acc"):
@@ -220,10 +237,10 @@ def epoch_table(declared, name, records):
 
 
 def measured(records, metric):
-    """Mean ± sample deviation over the seeds, "–" where nothing was measured."""
+    """Mean ± sample deviation over the seeds, "–" where nothing was measured, "nan" where all diverged."""
     numbers = [n for n in (value(r, metric) for r in records) if n is not None]
     if not numbers:
-        return "–"
+        return "nan" if records and all(r["status"] == "diverged" for r in records) else "–"
     mean = statistics.mean(numbers)
     if len(numbers) == 1:
         return shown(metric, mean)
@@ -254,12 +271,17 @@ def table(declared, name, records):
         diverged = sum(r["status"] == "diverged" for r in mine)
         rows.append([run.partition("/")[2], changed(declared["run"][run], declared["run"][runs[0]]),
                      "no number" if want == "none" else shown_wants(want),
-                     ", ".join(f"{in_words(m)} {measured(mine, m)}" for m in metrics) if mine else "missing",
+                     in_line({m: measured(mine, m) for m in metrics}) if mine else "missing",
                      *[measured(mine, m) for m in extra], f"{len(mine)}{f', {diverged} diverged' if diverged else ''}"])
     text = markdown(head, rows)
     if lacking := [run for run in runs if "pretrained" in as_dict(declared["run"][run]) and not by_run[run]]:
         text += (f"\n\nMissing: {', '.join(lacking)} starts from torchvision's ImageNet weights. With a network train.py downloads them; without one "
                  "copy the file into torchvision's cache (`make status` says which and where), or train by hand with --weights FILE.")
+    if "pick" in declared["plots"][name] and (mine := [run for run in runs if any(value(r, "best_valid_acc") for r in by_run[run])]):
+        best = max(mine, key=lambda run: statistics.mean(value(r, "best_valid_acc") or 0 for r in by_run[run]))
+        text += (f"\n\nOne test score answers a question that was settled before: valid accuracy picks {best.partition('/')[2]} "
+                 f"(best epoch {measured(by_run[best], 'best_valid_acc')} valid, {measured(by_run[best], 'test_acc')} test). The other rows' test "
+                 "scores are shown because the report has them, and choose nothing.")
     return text + ("\n\n" + epoch_table(declared, name, records) if "by-epoch" in declared["plots"][name] and records else "")
 
 
@@ -385,11 +407,6 @@ def L2(run):
     return wide > classic, f"{100 * wide:.1f} % against {100 * classic:.1f} %"
 
 
-def L11(run):
-    relu, sigmoid, wide = (final(run(f"lenet_vgg/{r}"), "test_acc") for r in ("relu-classic", "sigmoid-classic", "relu-wide"))
-    return relu - sigmoid > wide - relu, f"ReLU adds {100 * (relu - sigmoid):.1f} points, channels {100 * (wide - relu):.1f}"
-
-
 def percent(*accuracies):
     return ", ".join(f"{100 * a:.1f} %" if math.isfinite(a) else "diverged" for a in accuracies)
 
@@ -402,6 +419,130 @@ def difference(a, b):
 def tested(run, report, *names):
     """Test accuracies of runs of one report."""
     return [final(run(f"{report}/{name}"), "test_acc") for name in names]
+
+
+def valid(run, *names, metric="valid_acc"):
+    """Valid accuracies (or another metric) of runs of report 2, at their end."""
+    return [final(run(f"lenet_vgg/{name}"), metric) for name in names]
+
+
+def L3(run):
+    free, clipped = run("lenet_vgg/momentum99"), run("lenet_vgg/momentum99-clip")
+    return (free["status"] == "diverged" and clipped["status"] == "finished",
+            f"without clipping {free['status']}, train loss {number(final(free, 'train_loss'))}; with it {clipped['status']}, "
+            f"{number(final(clipped, 'train_loss'))}")
+
+
+def L4(run):
+    bn, without = valid(run, "fc2-bn-dropout", "fc2-dropout")
+    return difference(bn, without) >= 0.02, f"{percent(bn)} against {percent(without)}"
+
+
+def L5(run):
+    holds, seen = [], []
+    for name in ("template1", "template2"):
+        losses = column(run(f"lenet_vgg/{name}"), "train_loss", 1, 50)
+        fall = [math.inf, *(a - b for a, b in itertools.pairwise(losses))]  # fall[e - 1]: from epoch e - 1 to e
+        halved = statistics.mean(fall[e - 1] for e in (5, 10, 15, 20))
+        around = statistics.mean(fall[e - 1] for h in (5, 10, 15, 20) for e in (h - 1, h + 1))
+        holds.append(halved > around)
+        seen.append(f"{name} {halved:.4f} against {around:.4f}")
+    return all(holds), "mean fall of the train loss: " + ", ".join(seen)
+
+
+def L6(run):
+    accuracies = valid(run, "vgg2-none", "vgg1-no-bn")
+    return -math.inf < min(accuracies) and max(accuracies) <= 0.12, percent(*accuracies)
+
+
+def L7(run):
+    l2, aug, bn = valid(run, "vgg3-l2", "vgg5-aug", "vgg6-bn")
+    return min(l2, aug) > bn, f"L2 {percent(l2)}, augmentation {percent(aug)} against {percent(bn)}"
+
+
+def L8(run):
+    accuracies = valid(run, *(f"vggdrop-{i}" for i in range(1, 6)))
+    return max(accuracies[1:4]) > max(accuracies[0], accuracies[4]), percent(*accuracies)
+
+
+def L9(run):
+    accuracies = valid(run, "vggdrop-1", "vggdrop-1-l2-3", "vggdrop-1-l2-5")
+    return all(a < b for a, b in itertools.pairwise(accuracies)), percent(*accuracies)
+
+
+def L10(run):
+    aug, = tested(run, "lenet_vgg", "vgg19-aug")
+    return aug >= 0.85, percent(aug)
+
+
+def L11(run):
+    relu, sigmoid, wide = (final(run(f"lenet_vgg/{r}"), "test_acc") for r in ("relu-classic", "sigmoid-classic", "relu-wide"))
+    return relu - sigmoid > wide - relu, f"ReLU adds {100 * (relu - sigmoid):.1f} points, channels {100 * (wide - relu):.1f}"
+
+
+def L12(run):
+    relu, sigmoid = valid(run, "all-relu", "all-sigmoid")
+    return max(relu, sigmoid) <= 0.15 and math.isfinite(min(relu, sigmoid)), f"ReLU {percent(relu)}, sigmoid {percent(sigmoid)}"
+
+
+def L13(run):
+    early, classic = tested(run, "lenet_vgg", "dropout-early", "relu-classic")
+    return early < classic, f"{percent(early)} against {percent(classic)}"
+
+
+def L14(run):
+    three, two = valid(run, "fc3-bn-dropout", "fc2-bn-dropout")
+    seen = f"{percent(three)} against {percent(two)}"
+    with contextlib.suppress(NotRun):
+        seen += "; at 50 epochs {} against {}".format(*map(percent, valid(run, "template1", "template2")))
+    return difference(two, three) >= 0.01, seen
+
+
+def L15(run):
+    clipped, free = run("lenet_vgg/momentum99-clip"), run("lenet_vgg/lr01-momentum9")
+    losses = [column(r, "train_loss", 1, 1)[0] for r in (clipped, free)]
+    return (free["status"] == "finished" and losses[0] > losses[1],
+            f"train loss in epoch 1 {number(losses[0])} with clipping, {number(losses[1])} without, which {free['status']}")
+
+
+def L16(run):
+    holds, gains, seen = [], [], []
+    for plain, l2 in (("vgg6-bn", "vgg3-l2"), ("vgg16-bn", "vgg16-l2-5"), ("vgg19-plain", "vgg19-l2")):
+        trained, scored = valid(run, plain, l2, metric="train_acc"), valid(run, plain, l2)
+        gaps = [difference(t, v) for t, v in zip(trained, scored)]
+        gains.append(difference(scored[1], scored[0]))
+        holds.append(math.isfinite(min(scored)) and gaps[1] < gaps[0])
+        seen.append(f"{l2} {percent(*scored[::-1])} without, train minus valid {percent(*gaps[::-1])} without")
+    return all(holds) and gains[2] > gains[0], "; ".join(seen)
+
+
+# The nets of exp-vgg-ablation, the one with augmentation and batch norm alone first.
+ABLATION = "vgg5-aug vgg1-all vgg2-none vgg1-no-aug vgg1-no-l2 vgg1-no-bn vgg1-no-dropout vgg3-l2 vgg4-dropout vgg6-bn".split()
+
+
+def L17(run):
+    epochs = {name: next((i for i, v in enumerate(column(run(f"lenet_vgg/{name}"), "valid_acc", 1, 30), 1) if 0.8 <= v < math.inf), math.inf)
+              for name in ABLATION}
+    aug, soonest = epochs["vgg5-aug"], min(list(epochs)[1:], key=epochs.get)
+    return aug <= epochs[soonest] < math.inf or aug < epochs[soonest], f"epoch {aug:g}; the next, {soonest}, {epochs[soonest]:g}"
+
+
+def L18(run):
+    aug, *others = valid(run, "vgg5-aug", "vgg1-no-dropout", "vgg1-no-l2")
+    aug19, *others19 = valid(run, "vgg19-aug", "vgg19-yy", "vgg19-xx", "vgg19-zz")
+    return (max(others) <= aug and max(others19) <= aug19 and math.isfinite(aug + aug19),
+            f"vgg13 {percent(aug)}, with L2 and with dropout {percent(*others)}; vgg19 {percent(aug19)}, with both {percent(*others19)}")
+
+
+def L19(run):
+    none, bn, *more = valid(run, "vgg2-none", "vgg6-bn", "vgg3-l2", "vgg4-dropout", "vgg5-aug")
+    return (difference(bn, none) > max(difference(a, bn) for a in more),
+            f"{percent(none)} without, {percent(bn)} with it; L2, dropout, augmentation added {percent(*more)}")
+
+
+def L20(run):
+    (trained,), (scored,) = valid(run, "vggdrop-1", metric="train_acc"), valid(run, "vggdrop-1")
+    return difference(trained, scored) >= 0.1, f"train {percent(trained)}, valid {percent(scored)}"
 
 
 def gain(run, name, base="baseline"):
@@ -576,7 +717,8 @@ def M12():
             f"{params['cnn']:,} parameters against {params['mlp']:,}; {work['cnn']:,} multiplications an image against {work['mlp']:,}")
 
 
-CLAIMS = {f.__name__: f for f in (K1, K2, K3, K4, K5, K6, K7, K8, K9, K10, L1, L2, L11, M1, M2, M3, M4, M5, M6, M7, M8, M9, M10, M11, M12,
+CLAIMS = {f.__name__: f for f in (K1, K2, K3, K4, K5, K6, K7, K8, K9, K10, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13,
+                                  L14, L15, L16, L17, L18, L19, L20, M1, M2, M3, M4, M5, M6, M7, M8, M9, M10, M11, M12,
                                   N1, N2, N3, N4, N5, N6, N7, N8, N9, N10, N11)}
 COUNTED = ("N10", "M12")  # from the nets alone: these need no run
 
@@ -629,7 +771,9 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
     for word in declared["plots"].get(name, []):
         kind, _, detail = word.partition(":")
         path = Path(out) / f"{prefix}{kind}.png"
-        if kind == "curves":
+        if kind == "pick":  # for the table
+            continue
+        elif kind == "curves":
             plots.curves(records, path, int(detail or 0))
         elif kind == "by-epoch":
             if not any(value(r, f"test_acc@{epoch}") is not None for r in records for epoch in r["curves"]["epoch"]):
@@ -653,7 +797,7 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
             if not there or not picture_of_faces(runs_dir, there, seed, path, data_dir, not for_results):
                 continue
         else:
-            sys.exit(f"report.py: plots.{name} asks for {kind}; there are curves, by-epoch, sweep, single and faces")
+            sys.exit(f"report.py: plots.{name} asks for {kind}; there are curves, by-epoch, sweep, single, faces and pick")
         paths.append(path)
     return paths
 
@@ -779,7 +923,7 @@ def summary(declared, report, title, claims, records):
         mine = [r for r in records if r["run"] == run]
         if report_of(run) == report and want != "none" and mine:
             metrics = [w.partition("=")[0] for w in few(want)]
-            rows.append([f"`{run}`", shown_wants(want), ", ".join(f"{in_words(m)} {measured(mine, m)}" for m in metrics), len(mine)])
+            rows.append([f"`{run}`", shown_wants(want), in_line({m: measured(mine, m) for m in metrics}), len(mine)])
     verdicts = collections.defaultdict(list)
     for claim in claims:
         verdicts[verdict(claim, records)[0]].append(claim)

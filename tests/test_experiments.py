@@ -329,18 +329,20 @@ def test_every_declared_run_has_flags_that_train_takes_and_what_was_reported(run
     want = DECLARED["want"][run]
     if want != "none":
         metrics = {"train_loss", "train_acc", "valid_loss", "valid_acc", "test_loss", "test_acc", "tail_loss"}
+        metrics |= {"tail_loss+penalty", *(f"{loss}/{args.batch_size}" for loss in ("train_loss", "train_loss+penalty"))}  # report 2's losses
         for word in want.split():
-            metric, numbers = re.fullmatch(r"(\w+)(?:@\d+)?=([\d.]+(?:\.\.[\d.]+)?)", word).groups()
-            assert metric in metrics and all(0 <= float(n) <= 1 for n in numbers.split("..") if "_acc" in metric)
+            metric, epoch, numbers = re.fullmatch(r"([\w+/]+)(?:@(\d+))?=([\d.]+(?:\.\.[\d.]+)?|nan)", word).groups()
+            assert metric in metrics and all(0 <= float(n) <= 1 for n in numbers.split("..") if "_acc" in metric) and int(epoch or 1) <= args.epochs
 
 
 def test_declarations_fit_together():
     assert set(DECLARED["want"]) == set(DECLARED["run"]) and set(DECLARED["plots"]) == set(DECLARED["exp"])
     assert list(DECLARED["claim"]) == list(report.CLAIMS)  # one sentence there, one function here, in the same order
-    assert {word.partition(":")[0] for words in DECLARED["plots"].values() for word in words} <= {"curves", "faces", "by-epoch", "sweep", "single"}
+    assert {word.partition(":")[0] for words in DECLARED["plots"].values() for word in words} <= {"curves", "faces", "by-epoch", "sweep", "single", "pick"}
     assert all(DECLARED["about"].values())
-    flags = [json.dumps(train.identity(train.parse(f.split()))) for f in DECLARED["run"].values()]
-    assert len(set(flags)) == len(flags)  # no two runs are the same training
+    flags = {run: json.dumps(train.identity(train.parse(f.split()))) for run, f in DECLARED["run"].items()}
+    twice = [run for run, f in flags.items() if list(flags.values()).count(f) > 1]
+    assert twice == ["lenet_vgg/vgg1-no-aug", "lenet_vgg/vggdrop-5"]  # the report has it under two names; no other two are the same training
 
 
 def test_the_settings_of_report_1_are_the_reports():
@@ -351,6 +353,65 @@ def test_the_settings_of_report_1_are_the_reports():
     assert (sgd.optim, sgd.lr) == ("sgd", 1e-5) and (adam.optim, adam.lr, adam.norm, adam.dropout) == ("adam", 0.01, "none", 0)
     assert (switched.switch_after, switched.switch_optim, switched.switch_lr) == (200, "sgd", 1e-5)
     assert (step.schedule, step.step_size, step.gamma) == ("step", 100, 0.5) and (bn.norm, dropout.norm, dropout.dropout) == ("bn", "bn", 0.3)
+
+
+def test_the_settings_of_report_2_are_the_reports():
+    parse = {run.partition("/")[2]: train.parse(flags.split()) for run, flags in DECLARED["run"].items() if run.startswith("lenet_vgg/")}
+
+    def names(exp):
+        return [run.partition("/")[2] for run in DECLARED["exp"][exp]]
+    lenet = {run: a for run, a in parse.items() if a.model == "lenet5"}
+    assert all((a.batch_size, a.optim, a.data) == (4, "sgd", "cifar10") for a in lenet.values())
+    assert {run for run, a in parse.items() if a.split == "all"} == set(names("lenet-act"))
+    named = [*names("clip"), *names("lenet-dropout"), *names("lenet-templates")]
+    assert all((parse[r].l2, parse[r].split, parse[r].pool) == (0.01, "random", "avg" if r.startswith(("dropout", "all")) else "max") for r in named)
+    assert {r: (parse[r].lr, parse[r].momentum, parse[r].clip, parse[r].epochs) for r in named} == {
+        "momentum99": (0.001, 0.99, 0, 1), "momentum99-clip": (0.001, 0.99, 1, 1), "lr01-momentum9": (0.01, 0.9, 0, 4), "dropout-early": (0.01, 0.9, 0, 10),
+        "fc2-dropout": (0.01, 0.99, 1, 10), "fc2-bn-dropout": (0.01, 0.99, 1, 10), "fc3-bn-dropout": (0.01, 0.99, 1, 10), "template1": (0.01, 0.9, 1, 50),
+        "template2": (0.01, 0.9, 1, 50), "all-sigmoid": (0.01, 0.9, 0, 30), "all-relu": (0.01, 0.9, 0, 30)}
+    assert all(parse[r].dropout == 0.5 and parse[r].norm == ("none" if r == "fc2-dropout" else "bn") for r in named)
+    assert {r for r in named if parse[r].fc == (128,)} == {"fc2-dropout", "fc2-bn-dropout", "template2"}
+    assert {r for r in parse if parse[r].fc_norm == "bn"} == {"dropout-early"} and {r for r in named if parse[r].dropconnect == 0.5} == {"all-sigmoid", "all-relu"}
+    assert {r: parse[r].act for r in named if parse[r].act != "relu"} == {"all-sigmoid": "sigmoid"}
+    half = [r for r, a in parse.items() if a.schedule == "multistep" and a.gamma == 0.5]  # at the start of epochs 5, 10, 15, ...
+    assert all(parse[r].milestones == tuple(range(4, parse[r].epochs, 5)) for r in half)
+    assert set(half) >= set(named) - set(names("clip"))
+
+    vggs = [*names("vgg-ablation"), *names("vgg-dropout"), *names("vgg-depth")]
+    assert set(names("vgg-final")) <= set(vggs) and {r for r, a in parse.items() if a.test_weights == "best"} == {*names("vgg-final"), "regularizers-early-stop"}
+    common = dict(batch_size=128, optim="sgd", lr=0.01, momentum=0.9, epochs=30, split="random", dropconnect=0, act=None)
+    assert all(vars(parse[r]).items() >= common.items() and r in half and parse[r].model == ("vgg13" if "-1" not in r[:5] and r[:5] not in ("vgg16", "vgg19") else r[:5])
+               for r in vggs)
+    assert all(a.clip == (1 if a.l2 else 0) for r, a in parse.items() if r in vggs)
+    assert {r: (parse[r].norm == "bn", parse[r].flip and parse[r].pad_crop == 4, parse[r].l2, parse[r].dropout) for r in vggs} == {
+        "vgg1-all": (True, True, 0.01, 0.5), "vgg2-none": (False, False, 0, 0), "vgg1-no-aug": (True, False, 0.01, 0.5), "vgg1-no-l2": (True, True, 0, 0.5),
+        "vgg1-no-bn": (False, True, 0.01, 0.5), "vgg1-no-dropout": (True, True, 0.01, 0), "vgg3-l2": (True, False, 0.05, 0), "vgg4-dropout": (True, False, 0, 0.5),
+        "vgg5-aug": (True, True, 0, 0), "vgg6-bn": (True, False, 0, 0), **{f"vggdrop-{i}": (True, False, 0.01, i / 10) for i in range(1, 6)},
+        "vggdrop-1-l2-3": (True, False, 0.03, 0.1), "vggdrop-1-l2-5": (True, False, 0.05, 0.1), "vgg16-all": (True, True, 0.01, 0.2),
+        "vgg16-bn": (True, False, 0, 0), "vgg16-bn-dropout": (True, False, 0, 0.5), "vgg16-l2-10": (True, False, 0.1, 0), "vgg16-l2-5": (True, False, 0.05, 0),
+        "vgg16-l2-1-aug": (True, True, 0.01, 0), "vgg16-l2-5-aug": (True, True, 0.05, 0), "vgg19-yy": (True, True, 0.05, 0), "vgg19-xx": (True, True, 0.05, 0.3),
+        "vgg19-zz": (True, True, 0.05, 0.5), "vgg19-xx-l2-10": (True, True, 0.1, 0.3), "vgg19-l2": (True, False, 0.05, 0), "vgg19-aug": (True, True, 0, 0),
+        "vgg19-plain": (True, False, 0, 0)}
+    want = {r: [int(100 * float(x) + 0.5) for x in re.findall(r"valid_acc(?:@\d+)?=([\d.]+)", DECLARED["want"][f"lenet_vgg/{r}"])] for r in vggs}
+    assert want == {**dict.fromkeys(vggs, []), "vgg1-all": [76, 78, 79], "vgg2-none": [9, 9, 9], "vgg1-no-bn": [9], "vggdrop-1": [80, 83, 83], "vggdrop-2": [80, 83, 84],
+                    "vggdrop-3": [81, 84, 84], "vggdrop-4": [80, 83, 83], "vggdrop-5": [80, 82, 83], "vggdrop-1-l2-3": [82, 85, 86], "vggdrop-1-l2-5": [80, 86, 87],
+                    "vgg5-aug": [85, 86, 86], "vgg6-bn": [84], "vgg16-bn": [83, 83, 84], "vgg16-bn-dropout": [83, 83, 84], "vgg16-l2-10": [82, 83, 83],
+                    "vgg16-l2-5": [82, 83, 83], "vgg16-l2-5-aug": [82, 84, 85], "vgg19-yy": [83, 86, 86], "vgg19-xx": [83, 86, 86], "vgg19-zz": [83, 85, 85],
+                    "vgg19-l2": [84, 85, 86], "vgg19-aug": [84, 86, 86]}
+
+    for plain, scored in zip(names("protocol")[::2], names("protocol")[1::2]):
+        assert train.identity(parse[scored]) == {**train.identity(parse[plain]), "protocol": "report"}
+    base = dict(act="relu", channels=(16, 36), kernels=(5, 3), fc=(128, 96), split="random", lr=0.001, momentum=0.9, l2=0, dropout=0, norm="none")
+    for exp in ("kernel", "lr-decay", "dropconnect", "regularizers"):  # one thing changed at a time
+        first, *others = (vars(parse[r]) for r in names(exp))
+        assert first.items() >= base.items()
+        for other in others:
+            assert {k for k in other if other[k] != first[k]} <= {"run", "kernels", "schedule", "step_size", "milestones", "gamma", "patience", "dropconnect", "label_smoothing",
+                                                                  "input_noise", "input_dropout", "early_stop", "test_weights"}
+    assert [parse[r].kernels for r in names("kernel")[1:]] == [(3, 3), (5, 5), (7, 7)] and {parse[r].norm for r in names("norm")} == {"none", "bn", "ln", "in", "gn"}
+    assert [(parse[r].schedule, parse[r].step_size, parse[r].gamma) for r in ("lr-decay-step10", "lr-decay-step30")] == [("step", 10, 0.01), ("step", 30, 0.1)]
+    assert [parse[r].model for r in names("architectures")] == ["vgg13", "nin", "googlenet", "resnet18"] and parse["architectures-resnet18"].stem == "cifar"
+    assert report.ABLATION[0] == "vgg5-aug" and set(report.ABLATION) == set(names("vgg-ablation"))
 
 
 def test_the_settings_of_report_3_are_the_reports():
@@ -422,11 +483,26 @@ def keypoint_records(**change):
     return [record(f"keypoints/{run}", **{**how, **change.get(run.replace("-", "_"), {})}) for run, how in base.items()]
 
 
-LENET = {"sigmoid-classic": 0.2, "sigmoid-wide": 0.21, "relu-classic": 0.62, "relu-wide": 0.68}
-
-
 def lenet_records(**change):
-    return [record(f"lenet_vgg/{run}", test_acc=change.get(run.replace("-", "_"), accuracy)) for run, accuracy in LENET.items()]
+    """Records in which every claim of report 2 holds: by run, test accuracy, or valid accuracy and train accuracy of all 30 epochs."""
+    tested = {"sigmoid-classic": 0.2, "sigmoid-wide": 0.21, "relu-classic": 0.62, "relu-wide": 0.68, "vgg19-aug": 0.85, "dropout-early": 0.5}
+    falling = {"train_loss": [2 - 0.01 * e - (0.1 * ((e + 1) // 5)) for e in range(50)]}
+    valid = {"fc2-dropout": 0.56, "fc2-bn-dropout": 0.60, "fc3-bn-dropout": 0.58, "template1": 0.64, "template2": 0.65, "all-relu": 0.1, "all-sigmoid": 0.1,
+             "vgg2-none": 0.1, "vgg1-no-bn": 0.1, "vgg3-l2": 0.85, "vgg5-aug": 0.86, "vgg6-bn": 0.84, "vgg4-dropout": 0.84, "vgg1-all": 0.79, "vgg1-no-aug": 0.83,
+             "vgg1-no-l2": 0.855, "vgg1-no-dropout": 0.855, "vggdrop-1": 0.83, "vggdrop-2": 0.835, "vggdrop-3": 0.84, "vggdrop-4": 0.832, "vggdrop-5": 0.825,
+             "vggdrop-1-l2-3": 0.86, "vggdrop-1-l2-5": 0.87, "vgg16-bn": 0.84, "vgg16-l2-5": 0.83, "vgg19-plain": 0.82, "vgg19-l2": 0.86, "vgg19-aug": 0.87,
+             "vgg19-yy": 0.86, "vgg19-xx": 0.86, "vgg19-zz": 0.85}
+    slow = {run: [0.1] * 4 + [a] * 26 for run, a in valid.items()} | {"vgg5-aug": [0.1] * 3 + [0.86] * 27}
+    fit = dict.fromkeys(valid, 0.99) | {"vgg3-l2": 0.95, "vgg16-l2-5": 0.95, "vgg19-l2": 0.95}
+    clip = {"momentum99": dict(status="diverged", train_=[None]), "momentum99-clip": dict(train_=[1.9]), "lr01-momentum9": dict(train_=[1.7, 1.6, 1.5, 1.4])}
+    records = []
+    for run in [*tested, *(run for run in valid if run not in tested), *clip]:
+        new = change.get(run.replace("-", "_"), {})
+        how = {"test_acc": tested.get(run), "valid_acc": valid.get(run), "train_acc": fit.get(run), "curves": {"valid_acc": slow.get(run, [])}, **clip.get(run, {})}
+        if run.startswith("template"):
+            how["curves"].update(falling)
+        records.append(record(f"lenet_vgg/{run}", **{**how, **(new if isinstance(new, dict) else {"valid_acc": new} if run in valid and run != "vgg19-aug" else {"test_acc": new})}))
+    return records
 
 
 NET = {"batch-16": 0.65, "batch-32": 0.63, "batch-128": 0.47, "bn": 0.65, "kaiming": 0.57, "double": 0.60, "best": 0.83, "resnet18": 0.83,
@@ -489,6 +565,15 @@ BREAKING = [
     ("M11", {"mlp_lr_1e_1": dict(train_=[5.0] * 20 + [2.3] * 30)}), ("M11", {"cnn_lr_1e_2": dict(train_=[1.0] * 50)}),
     ("M11", {"cnn_lr_1e_5": dict(valid=[2.0] * 50)}), ("M11", {"cnn_lr_1e_5": dict(valid=[2.0] * 47 + [1.95] + [2.0] * 2)}), ("M11", {"cnn_lr_1e_2": dict(train_=[5.0] * 3 + [None], status="diverged")}),
     ("L1", dict(sigmoid_wide=0.3)), ("L1", dict(relu_classic=0.5)), ("L2", dict(relu_wide=0.6)), ("L11", dict(relu_classic=0.3)),
+    ("L3", dict(momentum99=dict(status="finished", train_=[2.1]))), ("L3", dict(momentum99_clip=dict(status="diverged"))), ("L4", dict(fc2_bn_dropout=0.5799)),
+    ("L4", dict(fc2_dropout=dict(status="diverged"), fc2_bn_dropout=dict(status="diverged"))), ("L5", dict(template1=dict(curves={"train_loss": [2 / (1 + e) for e in range(50)]}))),
+    ("L5", dict(template2=dict(curves={"train_loss": [2 - 0.1 * ((e + 2) // 5) for e in range(50)]}))), ("L6", dict(vgg2_none=0.13)), ("L6", dict(vgg1_no_bn=0.5)),
+    ("L7", dict(vgg3_l2=0.84)), ("L7", dict(vgg5_aug=0.83)), ("L8", dict(vggdrop_1=0.845)), ("L8", dict(vggdrop_5=0.84)), ("L9", dict(vggdrop_1=0.86)),
+    ("L9", dict(vggdrop_1_l2_5=0.85)), ("L10", dict(vgg19_aug=0.8499)), ("L12", dict(all_relu=0.4)), ("L12", dict(all_sigmoid=0.4)), ("L13", dict(relu_classic=0.5)),
+    ("L14", dict(fc3_bn_dropout=0.5901)), ("L15", dict(lr01_momentum9=dict(train_=[2.0, 1.6]))), ("L15", dict(lr01_momentum9=dict(status="diverged", train_=[1.7, None]))),
+    ("L16", dict(vgg3_l2=dict(train_acc=1.0))), ("L16", dict(vgg16_l2_5=dict(train_acc=0.999))), ("L16", dict(vgg19_l2=dict(valid_acc=0.83, train_acc=0.9))),
+    ("L17", dict(vgg1_no_l2=dict(curves={"valid_acc": [0.1, 0.81] * 15}))), ("L17", dict(vgg5_aug=dict(curves={"valid_acc": [0.7] * 30}))),
+    ("L18", dict(vgg1_no_l2=0.87)), ("L18", dict(vgg1_no_dropout=0.87)), ("L18", dict(vgg19_zz=0.88)), ("L19", dict(vgg2_none=0.83)), ("L20", dict(vggdrop_1=dict(train_acc=0.9299))),
 ]
 
 
@@ -499,6 +584,8 @@ HOLDING = [
     ("N9", dict(resnet18=0.85)), ("N11", dict(adam=dict(curves={"test_acc": [0.505]}))), ("N11", dict(adam=dict(curves={"test_acc": [0.475]}))),
     ("N3", dict(adam=0.6123, baseline=0.5623)), ("M1", dict(cnn=dict(test_acc=0.695))), ("M8", dict(cnn_dropout_bn=dict(test_acc=0.738))),
     ("M7", dict(mlp=dict(valid=[2.0] * 9 + [1.4] + [1.471] * 40))), ("M10", {"cnn_dropout_0.3": dict(valid_acc=0.7201)}), ("M2", dict(mlp_no_bn=dict(status="diverged"))),
+    ("L4", dict(fc2_bn_dropout=0.58)), ("L10", dict(vgg19_aug=0.85)), ("L14", dict(fc3_bn_dropout=0.59)), ("L20", dict(vggdrop_1=dict(train_acc=0.93))), ("L6", dict(vgg2_none=0.12)),
+    ("L17", dict(vgg1_no_l2=dict(curves={"valid_acc": [0.1] * 3 + [0.81] * 27}))), ("L17", {run.replace("-", "_"): dict(curves={"valid_acc": [0.7] * 30}) for run in report.ABLATION[1:]}),
     ("M5", {"mlp_dropout_0.6": dict(valid_acc=0.535)}), ("M11", {"cnn_lr_1e_5": dict(valid=[2.0] * 40 + [1.98] * 10)}),
 ]
 
@@ -555,7 +642,17 @@ def test_report_3s_accuracies_by_epoch_have_a_table_of_their_own():
     assert ["baseline", "measured, 2 seeds", "15.0", "30.0"] in lines and ["adam", "measured, 1 seed", "40.0", ""] in lines
     assert lines[2][:4] == ["baseline", "–", "test acc 50 %", "test acc 30.0 ± 0.0 %"]  # not twelve numbers in one cell
     assert report.by_epoch(declared, ["net/baseline"]) == {"net/baseline": {1: 0.16, 2: 0.29, 3: 0.4, 4: 0.5}}
-    assert report.shown_wants("valid_acc@10=0.8 valid_acc@20=0.83") == "valid acc at epoch 10 80 %, valid acc at epoch 20 83 %"
+    assert report.shown_wants("valid_acc@10=0.8 valid_acc@20=0.83") == "valid acc 80, 83 % at epochs 10, 20"
+
+
+def test_valid_accuracy_picks_the_run_whose_test_score_counts():
+    declared = {"exp": {"final": ["a/x", "a/y", "a/z"]}, "plots": {"final": ["curves", "pick"]}, "about": {"final": ""},
+                "run": {"a/x": "--lr 1", "a/y": "--lr 2", "a/z": "--lr 3"}, "want": {"a/x": "test_acc=0.85", "a/y": "none", "a/z": "none"}}
+    records = [record(f"a/{run}", best_valid_acc=valid, test_acc=test) for run, valid, test in (("x", 0.8, 0.9), ("y", 0.86, 0.85))]
+    assert "valid accuracy picks y (best epoch 86.0 % valid, 85.0 % test)" in report.table(declared, "final", records)
+    assert "picks x (best epoch 80.0 % valid, 90.0 % test)" in report.table(declared, "final", records[:1])
+    declared["plots"]["final"] = ["curves"]
+    assert "picks" not in report.table(declared, "final", records)
 
 
 def test_a_comparison_of_which_nothing_has_finished_yet_ends_with_the_status_line(tmp_path, capsys):
@@ -613,9 +710,15 @@ def test_a_jump_in_the_last_epoch_does_not_decide():
 
 def test_numbers_as_reports_print_them():
     assert report.shown_wants("valid_loss=6") == "valid loss 6"
-    assert report.shown_wants("tail_loss=0.512..0.547 test_acc=0.68..0.69 valid_acc@10=0.8") == "tail loss 0.512–0.547, test acc 68–69 %, valid acc at epoch 10 80 %"
+    assert report.shown_wants("tail_loss=0.512..0.547 test_acc=0.68..0.69 valid_acc@10=0.8") == "tail loss 0.512–0.547; test acc 68–69 %; valid acc 80 % at epoch 10"
     two = [record("a/b", valid=[9.0, 6.0]), record("a/b", seed=1, valid=[9.0, 8.0])]
     assert report.measured(two, "valid_loss") == "7.000 ± 1.414" and report.measured(two, "valid_loss@1") == "9.000 ± 0.000"
+    of_loss = record("a/b", train_=[2.0, 1.0], curves={"penalty": [0.4, 0.2], "tail_loss": [None, 0.9]})
+    assert report.value(of_loss, "train_loss+penalty/4@1") == 0.6 and report.value(of_loss, "train_loss/4@2") == 0.25
+    assert report.value(of_loss, "tail_loss+penalty") == 1.1 and report.value(of_loss, "tail_loss+penalty@1") is None and report.value(of_loss, "valid_loss/4") is None
+    assert report.shown_wants("train_loss+penalty/4@1=0.663 train_loss/4@1=nan train_loss/4@2=0.5") == (
+        "(train loss + L2 term) ÷ 4 0.663 at epoch 1; train loss ÷ 4 nan, 0.5 at epochs 1, 2")
+    assert report.measured([record("a/b", status="diverged", train_=[None])], "train_loss/4@1") == "nan"
     assert report.measured(two, "test_acc") == "–" and report.changed("--lr 0.1 --flip --lr 0.2", "--lr 0.1 --clip 1") == "lr 0.2, flip, no clip"
 
 
