@@ -41,8 +41,8 @@ want.lenet_vgg/momentum99      = train_loss/4@1=nan
 run.lenet_vgg/momentum99-clip  = $(LENET_SPLIT) $(LENET_WIDE) --norm bn --dropout 0.5 --lr 0.001 --momentum 0.99 --epochs 1 --clip 1
 want.lenet_vgg/momentum99-clip = train_loss/4@1=13.259 train_loss+penalty/4@1=13.259
 run.lenet_vgg/lr01-momentum9   = $(LENET_SPLIT) $(LENET_WIDE) --norm bn --dropout 0.5 --lr 0.01 --momentum 0.9 --epochs 4
-# 0.453 and 0.450 in between
-want.lenet_vgg/lr01-momentum9  = train_loss/4@1=0.563 train_loss/4@4=0.448 train_loss+penalty/4@1=0.563 train_loss+penalty/4@4=0.448
+want.lenet_vgg/lr01-momentum9  = train_loss/4@1=0.563 train_loss/4@2=0.453 train_loss/4@3=0.450 train_loss/4@4=0.448 \
+                                 train_loss+penalty/4@1=0.563 train_loss+penalty/4@2=0.453 train_loss+penalty/4@3=0.450 train_loss+penalty/4@4=0.448
 
 ## Dropout 0.5 on the convolutions' outputs, with and without batch norm, with two and three fully connected layers.
 exp.lenet-dropout              = lenet_vgg/dropout-early lenet_vgg/fc2-dropout lenet_vgg/fc2-bn-dropout lenet_vgg/fc3-bn-dropout
@@ -79,11 +79,26 @@ run.lenet_vgg/all-relu         = $(LENET_ALL) --act relu
 # "similar"
 want.lenet_vgg/all-relu        = none
 
-## Ours: which of the two keeps fc2-bn-dropout from learning, the L2 term or the dropout?
-exp.lenet-l2                        = lenet_vgg/fc2-bn-dropout lenet_vgg/fc2-bn-dropout-l2-1e-3 lenet_vgg/fc2-bn-dropout-no-l2 lenet_vgg/fc2-bn
+## Ours: the printed numbers beside a learning rate of 0.001, a tenth of the printed one.
+exp.lenet-lr                        = $(addprefix lenet_vgg/,lr01-momentum9 lr001-momentum9 fc2-dropout fc2-dropout-lr001 fc2-bn-dropout fc2-bn-dropout-lr001 \
+                                      fc3-bn-dropout fc3-bn-dropout-lr001 template1 template1-lr001 template2 template2-lr001)
+plots.lenet-lr                      = curves
+run.lenet_vgg/lr001-momentum9       = $(run.lenet_vgg/lr01-momentum9) --lr 0.001
+want.lenet_vgg/lr001-momentum9      = train_loss+penalty/4@1=0.563 train_loss+penalty/4@2=0.453 train_loss+penalty/4@3=0.450 train_loss+penalty/4@4=0.448
+run.lenet_vgg/fc2-dropout-lr001     = $(run.lenet_vgg/fc2-dropout) --lr 0.001
+want.lenet_vgg/fc2-dropout-lr001    = $(want.lenet_vgg/fc2-dropout)
+run.lenet_vgg/fc2-bn-dropout-lr001  = $(run.lenet_vgg/fc2-bn-dropout) --lr 0.001
+want.lenet_vgg/fc2-bn-dropout-lr001 = $(want.lenet_vgg/fc2-bn-dropout)
+run.lenet_vgg/fc3-bn-dropout-lr001  = $(run.lenet_vgg/fc3-bn-dropout) --lr 0.001
+want.lenet_vgg/fc3-bn-dropout-lr001 = $(want.lenet_vgg/fc3-bn-dropout)
+run.lenet_vgg/template1-lr001       = $(run.lenet_vgg/template1) --lr 0.001
+want.lenet_vgg/template1-lr001      = $(want.lenet_vgg/template1)
+run.lenet_vgg/template2-lr001       = $(run.lenet_vgg/template2) --lr 0.001
+want.lenet_vgg/template2-lr001      = $(want.lenet_vgg/template2)
+
+## Ours: which of the two keeps fc2-bn-dropout from learning at the printed rate, the L2 term or the dropout?
+exp.lenet-l2                        = lenet_vgg/fc2-bn-dropout lenet_vgg/fc2-bn-dropout-no-l2 lenet_vgg/fc2-bn
 plots.lenet-l2                      = curves
-run.lenet_vgg/fc2-bn-dropout-l2-1e-3 = $(LENET_SPLIT) $(LENET_FC2) --norm bn $(LENET_99) --l2 0.001
-want.lenet_vgg/fc2-bn-dropout-l2-1e-3 = none
 run.lenet_vgg/fc2-bn-dropout-no-l2  = $(LENET_SPLIT) $(LENET_FC2) --norm bn $(LENET_99) --l2 0
 want.lenet_vgg/fc2-bn-dropout-no-l2 = none
 run.lenet_vgg/fc2-bn                = $(LENET_SPLIT) $(LENET_FC2) --norm bn $(LENET_99) --dropout 0
@@ -96,15 +111,13 @@ VGG19   = --model vgg19 $(VGG)
 VGG     = --data cifar10 --split random --batch-size 128 --optim sgd --lr 0.01 --momentum 0.9 --epochs 30 $(HALF_30)
 VGG_AUG = --pad-crop 4 --flip
 
-## VGG with 13 convolutions: all of batch norm, augmentation, L2 term and dropout, none, all but one, and one at a time.
-exp.vgg-ablation               = $(addprefix lenet_vgg/,vgg1-all vgg2-none vgg1-no-aug vgg1-no-l2 vgg1-no-bn vgg1-no-dropout vgg3-l2 vgg4-dropout vgg5-aug \
+## VGG with 13 convolutions: all of batch norm, augmentation, L2 term and dropout, and without one of them; none, and batch norm with one other at a time.
+exp.vgg-ablation               = $(addprefix lenet_vgg/,vgg1-all vgg1-no-aug vgg1-no-l2 vgg1-no-bn vgg1-no-dropout vgg2-none vgg3-l2 vgg4-dropout vgg5-aug \
                                  vgg6-bn)
 plots.vgg-ablation             = curves
 # 0.010, 0.008, 0.007, 0.006 in between; without the L2 term, which alone would be above 0.5
 run.lenet_vgg/vgg1-all         = $(VGG13) --norm bn $(VGG_AUG) --l2 0.01 --clip 1 --dropout 0.5
 want.lenet_vgg/vgg1-all        = valid_acc@10=0.76 valid_acc@20=0.78 valid_acc@30=0.79 train_loss/128@1=0.014 train_loss/128@30=0.004
-run.lenet_vgg/vgg2-none        = $(VGG13)
-want.lenet_vgg/vgg2-none       = valid_acc@10=0.09 valid_acc@20=0.09 valid_acc@30=0.09 train_loss/128@30=0.018
 # the same settings as vggdrop-5
 run.lenet_vgg/vgg1-no-aug      = $(VGG13) --norm bn --l2 0.01 --clip 1 --dropout 0.5
 want.lenet_vgg/vgg1-no-aug     = none
@@ -114,6 +127,8 @@ run.lenet_vgg/vgg1-no-bn       = $(VGG13) $(VGG_AUG) --l2 0.01 --clip 1 --dropou
 want.lenet_vgg/vgg1-no-bn      = valid_acc@10=0.09 train_loss/128@10=0.018
 run.lenet_vgg/vgg1-no-dropout  = $(VGG13) --norm bn $(VGG_AUG) --l2 0.01 --clip 1
 want.lenet_vgg/vgg1-no-dropout = none
+run.lenet_vgg/vgg2-none        = $(VGG13)
+want.lenet_vgg/vgg2-none       = valid_acc@10=0.09 valid_acc@20=0.09 valid_acc@30=0.09 train_loss/128@30=0.018
 # "surprisingly good"
 run.lenet_vgg/vgg3-l2          = $(VGG13) --norm bn --l2 0.05 --clip 1
 want.lenet_vgg/vgg3-l2         = none

@@ -774,7 +774,12 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
         if kind == "pick":  # for the table
             continue
         elif kind == "curves":
-            plots.curves(records, path, int(detail or 0))
+            figures = readable(declared, runs)
+            for i, some in enumerate(figures, 1):
+                if mine := [r for r in records if r["run"] in some]:
+                    paths.append(path.with_stem(f"{path.stem}-{i}") if len(figures) > 1 else path)
+                    plots.curves(mine, paths[-1], int(detail or 0))
+            continue
         elif kind == "by-epoch":
             if not any(value(r, f"test_acc@{epoch}") is not None for r in records for epoch in r["curves"]["epoch"]):
                 continue  # all diverged at once
@@ -800,6 +805,19 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
             sys.exit(f"report.py: plots.{name} asks for {kind}; there are curves, by-epoch, sweep, single, faces and pick")
         paths.append(path)
     return paths
+
+
+def readable(declared, runs, most=7):
+    """Runs as the figures that show them: all in one, or, where they are more than `most`, by net and evenly."""
+    if len(runs) <= most:
+        return [runs]
+    figures, nets = [], {}
+    for run in runs:
+        nets.setdefault(as_dict(declared["run"][run])["model"], []).append(run)
+    for mine in nets.values():
+        size = math.ceil(len(mine) / math.ceil(len(mine) / most))
+        figures += [mine[i:i + size] for i in range(0, len(mine), size)]
+    return figures
 
 
 def picture_of_faces(runs_dir, runs, seed, path, data_dir, photo):
@@ -904,7 +922,7 @@ def make_report(declared, args):
                 seeds = [r["seed"] for r in ours if r["run"] == declared["exp"][name][-1]]
                 draw(declared, name, ours, figures, f"exp-{name}-", args.runs, args.data_dir, min(seeds, default=0), for_results=True)
                 page += [f"![{p.stem}](figures/{p.name})\n" for p in sorted(figures.glob(f"exp-{name}-*.png")) if
-                         re.fullmatch(r"curves|faces|by-epoch|sweep-\w+", p.stem.removeprefix(f"exp-{name}-"))]
+                         re.fullmatch(r"curves(-\d+)?|faces|by-epoch|sweep-\w+", p.stem.removeprefix(f"exp-{name}-"))]
         page += ["## Claims", "", claims_table(declared, claims, mine), ""]
         (RECORDS.parent / f"{report}.md").write_text("\n".join(page))
         summaries.append(summary(declared, report, title, claims, mine))
