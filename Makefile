@@ -122,7 +122,7 @@ test: | venv ## the tests
 
 smoke: | venv ## every declared run for three steps on generated data
 	rm -rf runs-smoke
-	@$(MAKE) all SYNTHETIC=1 RUNS=runs-smoke FLAGS="--max-steps 3"
+	@$(MAKE) all SYNTHETIC=1 RUNS=runs-smoke FLAGS="--max-steps 3 --batch-size 8"
 
 list: | venv ## every comparison, its runs and what the reports printed
 	@$(REPORT) list

@@ -28,7 +28,7 @@ ORDERS = ("conv-bn-relu-dropout-pool", "conv-relu-bn-dropout-pool", "pool-conv-b
 def norm2d(kind, channels):
     """What normalises (n, channels, h, w), as a list of one layer, or of none: "bn" batch norm; the others normalise each image by itself:
     "ln" over all channels and positions, "in" channel by channel, "gn" by groups of channels (Wu and He, 2018): 32 groups, or 4 where there
-    are fewer than 64 channels (2 for 6 of them). All have a learned factor and offset per channel.
+    are fewer than 64 channels; fewer where that does not divide the channels. All have a learned factor and offset per channel.
     """
     if kind == "none":
         return []

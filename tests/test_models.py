@@ -1,6 +1,8 @@
-"""models.py: sizes by hand count, places of batch norm and dropout, what each flag changes; batch norm by hand against torch.nn's."""
+"""models.py: sizes by hand count, places of norms and dropout, what each flag changes; VGG's trunks and GoogLeNet's blocks against torchvision's,
+batch norm by hand against torch.nn's."""
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import models
@@ -22,6 +24,8 @@ KEYPOINT_LINEARS = [(1280, 128), (128, 128), (128, 42)]
     ("lenet5", {"channels": (6, 16), "kernels": (5, 5), "fc": (120, 84)}, by_hand([(3, 6, 5), (6, 16, 5)], [(400, 120), (120, 84), (84, 10)]), 62_006),
     ("lenet5", {"fc": (128,)}, by_hand([(3, 16, 5), (16, 36, 3)], [(1296, 128), (128, 10)]), 173_742),
     ("lenet5", {"norm": "bn", "dropout": 0.5}, by_hand([(3, 16, 5), (16, 36, 3)], [(1296, 128), (128, 96), (96, 10)], 0, (16, 36)), 185_910),
+    ("lenet5", {"norm": "gn", "fc_norm": "bn", "dropconnect": 0.5}, by_hand([(3, 16, 5), (16, 36, 3)], [(1296, 128), (128, 96), (96, 10)], 0,
+                                                                            (16, 36, 128, 96)), 186_358),
     ("net", {}, by_hand([(3, 6, 5), (6, 16, 5)], [(400, 120), (120, 84), (84, 10)]), 62_006),
     ("net", {"norm": "bn", "init": "kaiming"}, by_hand([(3, 6, 5), (6, 16, 5)], [(400, 120), (120, 84), (84, 10)], 0, (6, 16, 120)), 62_290),
     ("net", {"channels": (12, 32)}, by_hand([(3, 12, 5), (12, 32, 5)], [(800, 120), (120, 84), (84, 10)]), 117_678),
@@ -39,11 +43,67 @@ def test_parameter_counts(name, flags, expected, known):
     assert model(torch.randn(shape)).shape == ((2, 42) if name == "keypoint" else (2, 10))
 
 
-def test_keypoint_shapes_are_the_reports():
-    model, sizes = models.build("keypoint"), {}
+VGG13_CONVS = [(3, 64, 3), (64, 64, 3), (64, 128, 3), (128, 128, 3), (128, 256, 3), *2 * [(256, 256, 3)], (256, 512, 3), *5 * [(512, 512, 3)]]
+VGG19_CONVS = [(3, 64, 3), (64, 64, 3), (64, 128, 3), (128, 128, 3), (128, 256, 3), *3 * [(256, 256, 3)], (256, 512, 3), *7 * [(512, 512, 3)]]
+VGG_LINEARS = [(512, 4096), (4096, 4096), (4096, 10)]
+NIN_CONVS = [(3, 192, 5), (192, 160, 1), (160, 96, 1), (96, 192, 5), (192, 192, 1), (192, 192, 1), (192, 192, 3), (192, 192, 1), (192, 10, 1)]
+# the paper's table 1: in, 1x1, reduction, 3x3, reduction, 5x5, behind the pooling
+INCEPTIONS = [(192, 64, 96, 128, 16, 32, 32), (256, 128, 128, 192, 32, 96, 64), (480, 192, 96, 208, 16, 48, 64),
+              (512, 160, 112, 224, 24, 64, 64), (512, 128, 128, 256, 24, 64, 64), (512, 112, 144, 288, 32, 64, 64),
+              (528, 256, 160, 320, 32, 128, 128), (832, 256, 160, 320, 32, 128, 128), (832, 384, 192, 384, 48, 128, 128)]
+GOOGLENET_CONVS = [(3, 64, 3), (64, 64, 1), (64, 192, 3)] + [
+    conv for i, c1, r3, c3, r5, c5, p in INCEPTIONS for conv in ((i, c1, 1), (i, r3, 1), (r3, c3, 3), (i, r5, 1), (r5, c5, 5), (i, p, 1))]
+
+
+@pytest.mark.parametrize("name, convs, linears, known", [
+    ("vgg13", VGG13_CONVS, VGG_LINEARS, 33_638_218), ("vgg16", VGG13_CONVS, VGG_LINEARS, 33_638_218), ("vgg19", VGG19_CONVS, VGG_LINEARS, 38_947_914),
+    ("nin", NIN_CONVS, [], 966_986), ("googlenet", GOOGLENET_CONVS, [(1024, 10)], 5_976_122)])
+def test_parameter_counts_of_the_larger_nets_and_of_their_norms(name, convs, linears, known):
+    normed = [c_out for _, c_out, _ in convs if c_out > 10]  # nin's last convolution is not
+    with torch.device("meta"):  # sizes without numbers
+        model = models.build(name)
+        assert models.count_parameters(model) == by_hand(convs, linears) == known
+        assert [(m.in_channels, m.out_channels, m.kernel_size[0]) for m in model.modules() if isinstance(m, nn.Conv2d)] == convs
+        for norm in ("bn", "ln", "in", "gn"):
+            assert models.count_parameters(models.build(name, norm=norm)) == known + 2 * sum(normed)
+        assert not name.startswith("vgg") or models.count_parameters(models.build(name, dropconnect=0.5)) == known
+
+
+@pytest.mark.parametrize("stem, first, known", [("imagenet", 3 * 64 * 49, 11_181_642), ("cifar", 3 * 64 * 9, 11_173_962)])
+def test_parameter_counts_of_resnet18(stem, first, known):
+    convs = first + 4 * 64 * 64 * 9 + sum(c // 2 * c * 9 + 3 * c * c * 9 + c // 2 * c for c in (128, 256, 512))
+    with torch.device("meta"):
+        assert models.count_parameters(models.build("resnet18", stem=stem)) == convs + 2 * 5 * (64 + 128 + 256 + 512) + 513 * 10 == known
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_what_each_net_wants_and_gives(name):
+    with torch.device("meta"):
+        model = models.build(name)
+        assert (model.input_shape, model.task) == (((1, 112, 112), "landmarks") if name == "keypoint" else ((3, 32, 32), "classes"))
+        assert model(torch.empty(5, *model.input_shape)).shape == ((5, 42) if name == "keypoint" else (5, 10))
+
+
+@pytest.mark.parametrize("name, flags", [("lenet5", {"norm": "gn", "act": "relu", "dropconnect": 0.5}), ("vgg19", {"norm": "gn", "dropconnect": 0.5}),
+                                         ("nin", {"norm": "ln"}), ("googlenet", {"norm": "gn"}), ("resnet18", {"stem": "cifar"})])
+def test_gradients_reach_every_parameter(name, flags):
+    torch.manual_seed(0)
+    model = models.build(name, **flags)
+    F.cross_entropy(model(torch.randn(2, 3, 32, 32)), torch.tensor([3, 8])).backward()
+    assert [key for key, p in model.named_parameters() if p.grad is None or not p.grad.any() or not p.grad.isfinite().all()] == []
+
+
+def sizes_in(model):
+    """The output sizes of a net's parts, (c, h, w) of an image, by name."""
+    sizes = {}
     for name, layer in model.named_children():
         layer.register_forward_hook(lambda _, __, out, name=name: sizes.update({name: tuple(out.shape[1:])}))
-    model(torch.zeros(1, 1, 112, 112))
+    model(torch.zeros(2, *model.input_shape))
+    return sizes
+
+
+def test_keypoint_shapes_are_the_reports():
+    sizes = sizes_in(models.build("keypoint"))
     assert sizes["conv1_1"] == (8, 54, 54) and sizes["pool1"] == (8, 27, 27) and sizes["pool2"] == (16, 12, 12)
     assert sizes["pool3"] == (24, 4, 4) and sizes["flatten"] == (1280,) and sizes["ip3"] == (42,)
 
@@ -60,10 +120,11 @@ def test_every_convolution_and_two_linear_layers_have_a_prelu_of_their_own():
     assert len(prelus) == len({id(p.weight) for p in prelus}) == 9
 
 
-@pytest.mark.parametrize("name, share", [("keypoint", 0.3), ("lenet5", 0.5), ("net", 0.1), ("mlp", 0.5), ("cnn", 0.1)])
+@pytest.mark.parametrize("name, share", [("keypoint", 0.3), ("lenet5", 0.5), ("net", 0.1), ("mlp", 0.5), ("cnn", 0.1), ("vgg13", 0.5), ("nin", 0.5),
+                                         ("googlenet", 0.4)])
 def test_dropout_is_active_in_training_only(name, share):
     model = models.build(name, dropout=share)
-    x = torch.randn(4, *model.input_shape)
+    x = torch.randn(2, *model.input_shape)
     assert not torch.equal(model(x), model(x))
     model.eval()
     assert torch.equal(model(x), model(x))
@@ -83,6 +144,28 @@ def test_lenet_blocks_in_the_reports_order():
 
 def kinds(*layers):
     return [type(layer).__name__ for layer in layers]
+
+
+def leaves(model):
+    """Kinds of the layers that have no layers in them, in order."""
+    return kinds(*(layer for layer in model.modules() if not list(layer.children())))
+
+
+def test_the_reports_dropout_early_net_layer_by_layer():
+    model = models.build("lenet5", act="relu", channels=(6, 16), kernels=(5, 5), fc=(120, 84), norm="bn", fc_norm="bn", dropout=0.5)
+    block = ["Conv2d", "BatchNorm2d", "Dropout", "ReLU", "AvgPool2d"]
+    assert leaves(model) == [*block, *block, "Flatten", "Linear", "BatchNorm1d", "ReLU", "Linear", "ReLU", "BatchNorm1d", "Linear"]
+    assert [m.num_features for m in model.modules() if hasattr(m, "num_features")] == [6, 16, 120, 84]
+    assert {m.p for m in model.modules() if isinstance(m, nn.Dropout)} == {0.5}
+
+
+@pytest.mark.parametrize("fc, expected", [((128,), "Linear BatchNorm1d Sigmoid Linear"),
+                                          ((30, 20, 15), "Linear BatchNorm1d Sigmoid" + 2 * " Linear Sigmoid BatchNorm1d" + " Linear")])
+def test_fc_norm_is_before_the_first_hidden_activation_and_after_the_further_ones(fc, expected):
+    model = models.build("lenet5", fc=fc, fc_norm="bn")
+    assert kinds(*model.fc) == expected.split() and "BatchNorm2d" not in leaves(model)
+    assert not any("BatchNorm" in kind for kind in leaves(models.build("lenet5", fc=fc)))
+    assert [m.num_features for m in model.fc if isinstance(m, nn.BatchNorm1d)] == list(fc)
 
 
 def test_net_has_batch_norm_after_each_pool_and_after_fc1_and_dropout_behind_it():
@@ -120,18 +203,251 @@ def test_nets_of_report_4_use_the_layers_written_by_hand():
 
 
 @pytest.mark.parametrize("name, flags, words", [("lenet5", {"kernels": (29, 3)}, "leave no pixel"), ("lenet5", {"channels": (6,)}, "two --channels"),
-                                                ("lenet5", {"kernels": (3, 3, 3)}, "two --kernels"), ("net", {"channels": (6, 16, 3)}, "two --channels")])
+                                                ("lenet5", {"kernels": (3, 3, 3)}, "two --kernels"), ("net", {"channels": (6, 16, 3)}, "two --channels"),
+                                                ("vgg13", {"convs": (2, 2, 3, 3)}, "five --convs"), ("vgg16", {"convs": ()}, "five --convs"),
+                                                ("vgg19", {"convs": (2, 2, 4, 4, 4, 4)}, "five --convs"), ("lenet5", {"fc_norm": "ln"}, "none or bn")])
 def test_flags_that_make_no_net_are_refused(name, flags, words):
     with pytest.raises(ValueError, match=words):
         models.build(name, **flags)
 
 
 def test_flags_of_a_net_are_its_arguments():
-    assert models.flags_of("keypoint") == {"norm": "none", "dropout": 0.0}
+    assert models.flags_of("keypoint") == models.flags_of("nin") == models.flags_of("googlenet") == {"norm": "none", "dropout": 0.0}
+    assert models.flags_of("vgg16") == models.flags_of("vgg13") == {**models.flags_of("vgg19"), "convs": (2, 2, 3, 3, 3)}
     with pytest.raises(KeyError):
         models.build("alexnet")
     with pytest.raises(TypeError):
         models.build("keypoint", act="relu")
+
+
+# ----------------------------------------------------------------------------------------------------------- report 2's layers
+
+
+def near(a, b, to=1e-10):
+    return a.shape == b.shape and (a - b).abs().max().item() <= to
+
+
+@pytest.mark.parametrize("kind, theirs", [("ln", lambda c: nn.LayerNorm((c, 5, 7))), ("in", lambda c: nn.InstanceNorm2d(c, affine=True)),
+                                          ("bn", nn.BatchNorm2d)])
+def test_norms_are_torchs(kind, theirs):
+    (ours,), theirs = models.norm2d(kind, 6), theirs(6).double()
+    x = 3 * torch.randn(4, 6, 5, 7, dtype=torch.float64) + 2 * torch.randn(6, 1, 1, dtype=torch.float64)
+    assert near(ours.double()(x), theirs(x))
+    assert [tuple(p.shape) for p in ours.parameters()] == [(6,), (6,)]
+
+
+@pytest.mark.parametrize("channels, groups", [(6, 2), (16, 4), (36, 4), (64, 32), (512, 32)])
+def test_group_norm_normalises_each_group_of_each_image(channels, groups):
+    (layer,) = models.norm2d("gn", channels)
+    x = 3 * torch.randn(2, channels, 3, 3, dtype=torch.float64) + 2 * torch.randn(channels, 1, 1, dtype=torch.float64)
+    grouped = x.view(2, groups, -1)
+    by_group = (grouped - grouped.mean(2, keepdim=True)) / (grouped.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
+    assert layer.num_groups == groups and near(layer.double()(x), by_group.view_as(x))
+    with torch.no_grad():
+        layer.weight.uniform_(), layer.bias.uniform_()
+    assert near(layer(x), by_group.view_as(x) * layer.weight.view(-1, 1, 1) + layer.bias.view(-1, 1, 1))
+
+
+@pytest.mark.parametrize("norm, alone", [("ln", True), ("in", True), ("gn", True), ("bn", False)])
+def test_only_batch_norm_sees_the_other_images_of_the_batch(norm, alone):
+    x, others = torch.randn(3, 3, 32, 32, dtype=torch.float64), torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    for name in ("lenet5", "nin"):
+        model = models.build(name, norm=norm).double()
+        assert near(model(x)[:1], model(torch.cat([x[:1], others]))[:1]) == alone
+
+
+@pytest.mark.parametrize("name", ["keypoint", "net", "mlp", "cnn"])
+def test_nets_whose_report_knows_batch_norm_only_refuse_other_norms(name):
+    for norm in ("ln", "in", "gn"):
+        with pytest.raises(ValueError, match=f"--norm {norm} is for lenet5, nin, googlenet and the vggs"):
+            models.build(name, norm=norm)
+
+
+@pytest.mark.parametrize("norm, kind", [("none", None), ("bn", "BatchNorm2d"), ("ln", "GroupNorm"), ("in", "GroupNorm"), ("gn", "GroupNorm")])
+@pytest.mark.parametrize("name, convs, act", [("lenet5", 2, "Sigmoid"), ("vgg13", 13, "ReLU"), ("vgg19", 16, "ReLU"), ("nin", 8, "ReLU"),
+                                              ("googlenet", 57, "ReLU")])
+def test_norms_sit_between_convolution_and_activation_everywhere(name, convs, act, norm, kind):
+    with torch.device("meta"):
+        found = " ".join(leaves(models.build(name, norm=norm)))
+    assert found.count(" ".join(filter(None, ("Conv2d", kind, act)))) == convs == found.count("Conv2d") - (name == "nin")
+    assert found.count("Norm") == (convs if kind else 0)
+
+
+def dropped(layer):
+    """A DropConnect layer's weights of one call in training, as the identity matrix shows them."""
+    return (layer(torch.eye(layer.in_features, dtype=layer.weight.dtype)) - layer.bias).T
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5])
+def test_dropconnect_zeroes_that_share_of_the_weights_and_scales_the_others(p):
+    torch.manual_seed(0)
+    layer = models.DropConnect(100, 80, p).double()
+    seen = dropped(layer)
+    kept = seen.abs() > 1e-12
+    assert abs(kept.double().mean() - (1 - p)) < 0.02
+    assert near(seen, layer.weight * kept / (1 - p))
+    assert not torch.equal(kept, dropped(layer).abs() > 1e-12)
+
+
+def test_dropconnect_in_eval_is_the_linear_layer_and_the_mean_over_its_draws():
+    torch.manual_seed(0)
+    layer, plain = models.DropConnect(7, 5, 0.5).double(), nn.Linear(7, 5).double()
+    plain.load_state_dict(layer.state_dict())
+    x = torch.randn(3, 7, dtype=torch.float64)
+    mean = sum(layer(x) for _ in range(4000)) / 4000
+    assert torch.equal(layer.eval()(x), plain(x)) and 0 < (mean - plain(x)).abs().max() < 0.05
+
+
+def test_dropconnect_draws_one_mask_for_the_batch_and_dropped_weights_get_no_gradient():
+    layer = models.DropConnect(30, 20, 0.5).double()
+    y = layer(torch.ones(6, 30, dtype=torch.float64))
+    assert near(y, y[:1].expand(6, 20))
+    y.sum().backward()
+    assert set(layer.weight.grad.unique().tolist()) == {0.0, 12.0} and set(layer.bias.grad.tolist()) == {6.0}
+
+
+@pytest.mark.parametrize("name, linears", [("lenet5", 3), ("vgg13", 3), ("vgg16", 3), ("vgg19", 3)])
+def test_dropconnect_is_in_every_linear_layer_of_a_net_or_in_none(name, linears):
+    with torch.device("meta"):
+        for p, kind in ((0.3, models.DropConnect), (0.0, nn.Linear)):
+            found = [layer for layer in models.build(name, dropconnect=p).modules() if isinstance(layer, nn.Linear)]
+            assert [type(layer) for layer in found] == linears * [kind] and all(layer.p == p for layer in found if p)
+
+
+def test_without_dropconnect_a_step_draws_nothing_and_with_it_the_same_first_weights():
+    torch.manual_seed(4)
+    plain = models.build("lenet5")
+    before = torch.get_rng_state()
+    plain(torch.zeros(2, 3, 32, 32))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(4)
+    other = models.build("lenet5", dropconnect=0.5)
+    assert all(torch.equal(w, other.state_dict()[key]) for key, w in plain.state_dict().items())
+    other(torch.zeros(2, 3, 32, 32))
+    assert not torch.equal(torch.get_rng_state(), before)
+
+
+# ----------------------------------------------------------------------------------------------- VGG, NiN, GoogLeNet, ResNet-18
+
+
+def blank(build, part):
+    """A part of a net with memory for its weights, but no weights; the rest takes none."""
+    with torch.device("meta"):
+        model = build()
+    return getattr(model, part).to_empty(device="cpu")
+
+
+def fill(layers):
+    """Random weights that keep the size of outputs from layer to layer, and random statistics."""
+    for name, t in layers.state_dict().items():
+        if t.dim() > 1:
+            nn.init.kaiming_normal_(t)
+        elif name.endswith("num_batches_tracked"):
+            t.zero_()
+        else:
+            t.uniform_(-0.2, 0.2).add_(0 if name.endswith(("bias", "mean")) else 1)
+
+
+@pytest.mark.parametrize("norm", ["none", "bn"])
+@pytest.mark.parametrize("name, arch", [("vgg13", "vgg16"), ("vgg16", "vgg16"), ("vgg19", "vgg19")])
+def test_convolutions_of_the_vggs_are_torchvisions_layer_by_layer(name, arch, norm):
+    import torchvision
+
+    torch.manual_seed(0)
+    theirs = blank(getattr(torchvision.models, arch + "_bn" * (norm == "bn")), "features")
+    fill(theirs)
+    ours = blank(lambda: models.build(name, norm=norm), "features")
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    assert kinds(*ours) == kinds(*theirs) + ["AvgPool2d"] * (name != "vgg13")
+    for training in (True, False):
+        a = b = torch.randn(2, 3, 32, 32)
+        with torch.no_grad():
+            for our, their in zip(ours.train(training), theirs.train(training)):
+                a, b = our(a), their(b)
+                assert near(a, b, 1e-5)
+            assert a.shape == (2, 512, 1, 1) and a.std() > 0.1 and torch.equal(ours[len(theirs):](a), a)
+
+
+def test_the_reports_vgg16_computes_what_its_vgg13_does():
+    x, found = torch.randn(3, 3, 32, 32), []
+    for name in ("vgg13", "vgg16"):
+        torch.manual_seed(6)
+        found.append(models.build(name, norm="bn", dropout=0.5)(x))
+    assert torch.equal(*found) and found[0].std() > 0.01
+
+
+def test_head_of_the_vggs_and_their_convs():
+    with torch.device("meta"):
+        model = models.build("vgg19", dropout=0.3, convs=(1, 2, 1, 3, 1))
+    assert kinds(*model.head) == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
+    assert [(layer.in_features, layer.out_features) for layer in model.head if isinstance(layer, nn.Linear)] == VGG_LINEARS
+    assert model.head[2].p == model.head[5].p == 0.3
+    assert [layer.out_channels for layer in model.features if isinstance(layer, nn.Conv2d)] == [64, 128, 128, 256, 512, 512, 512, 512]
+    assert kinds(*model.features).count("MaxPool2d") == 5
+
+
+def test_nin_sizes_and_places_of_its_dropout():
+    model = models.build("nin", dropout=0.4)
+    sizes = sizes_in(model)
+    assert sizes["block1"] == (96, 32, 32) and sizes["pool1"] == (96, 16, 16)
+    assert sizes["block2"] == (192, 16, 16) and sizes["pool2"] == (192, 8, 8) and sizes["block3"] == (10, 8, 8)
+    assert kinds(*model.pool1) == ["MaxPool2d", "Dropout"] and kinds(*model.pool2) == ["AvgPool2d", "Dropout"]
+    assert model.pool1[1].p == model.pool2[1].p == 0.4 and leaves(model).count("Dropout") == 2
+    assert torch.equal(model.eval().pool2(torch.ones(1, 192, 16, 16)), torch.ones(1, 192, 8, 8))  # borders are means of what is there
+
+
+def test_nin_averages_a_channel_per_class_over_all_positions():
+    torch.manual_seed(0)
+    model, seen = models.build("nin"), []
+    model.block3.register_forward_hook(lambda _, __, out: seen.append(out))
+    y = model(torch.randn(2, 3, 32, 32))
+    assert near(y, seen[0].view(2, 10, 64).sum(2) / 64, 1e-6) and y.min() < 0 < y.max()
+
+
+def test_googlenet_sizes_and_place_of_its_dropout():
+    model, seen = models.build("googlenet", dropout=0.4), []
+    model.stage5.register_forward_hook(lambda _, __, out: seen.append(out))
+    model.dropout.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    sizes = sizes_in(model)
+    assert (sizes["stem"], sizes["stage3"], sizes["stage4"]) == ((192, 32, 32), (480, 32, 32), (832, 16, 16))
+    assert (sizes["stage5"], sizes["dropout"], sizes["fc"]) == ((1024, 8, 8), (1024,), (10,))
+    assert near(seen[1], seen[0].view(2, 1024, 64).sum(2) / 64, 1e-6)
+    assert model.dropout.p == 0.4 and leaves(model).count("Dropout") == 1 and kinds(model.pool) == ["MaxPool2d"]
+
+
+def test_inception_blocks_of_googlenet_are_torchvisions():
+    from torchvision.models import GoogLeNet
+    from torchvision.models.googlenet import Inception
+
+    with torch.device("meta"):
+        theirs = [m for m in GoogLeNet(aux_logits=False, init_weights=False).modules() if isinstance(m, Inception)]
+        ours = [m for m in models.build("googlenet", norm="bn").modules() if isinstance(m, models.Inception)]
+    torch.manual_seed(0)
+    for our, their, (c_in, *_) in zip(ours, theirs, INCEPTIONS, strict=True):
+        our.to_empty(device="cpu").double(), fill(their.to_empty(device="cpu").double())
+        pairs = [[m for m in block.modules() if isinstance(m, (nn.Conv2d, nn.BatchNorm2d))] for block in (our, their)]
+        for mine, its in zip(*pairs, strict=True):
+            state = its.state_dict()
+            if isinstance(mine, nn.BatchNorm2d):
+                mine.eps = its.eps
+            else:
+                wider = (mine.kernel_size[0] - its.kernel_size[0]) // 2  # 1 for the 5x5, which is 3x3 at torchvision
+                state = {"weight": F.pad(state["weight"], 4 * (wider,)), "bias": torch.zeros(mine.out_channels)}
+            mine.load_state_dict(state)
+        with torch.no_grad():
+            x = torch.randn(2, c_in, 6, 6, dtype=torch.float64)
+            assert near(our(x), their(x)) and their(x).std() > 0.1
+
+
+def test_stems_of_resnet18():
+    torch.manual_seed(0)
+    cifar = models.build("resnet18", stem="cifar")
+    sizes = sizes_in(cifar)
+    assert [sizes[key] for key in ("conv1", "layer1", "layer2", "layer3", "layer4")] == [(64, 32, 32), (64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
+    assert abs(cifar.conv1.weight.std() / (2 / (64 * 9)) ** 0.5 - 1) < 0.1 and cifar.conv1.bias is None
+    with torch.device("meta"):
+        sizes = sizes_in(models.build("resnet18"))
+        assert sizes["conv1"] == (64, 16, 16) and sizes["layer4"] == (512, 1, 1)
 
 
 # ---------------------------------------------------------------------------------------------------------- report 4's layers
