@@ -207,13 +207,13 @@ def parse(argv):
     unset = object()
     given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset))))
     given = {k: v for k, v in given.items() if v is not unset}
-    if args.score and (others := set(given) - {"score", "again", "test_weights", "data_dir", "device"}):
+    if args.score is not None and (others := set(given) - {"score", "again", "test_weights", "data_dir", "device"}):
         parser.error(f"--score takes the run's own flags; leave out --{', --'.join(sorted(others)).replace('_', '-')}")
-    if args.score and args.test_weights == "none":
-        parser.error("--score with --test-weights none would score nothing")
-    if args.score:  # what is not given is left to the run
-        args.test_weights, args.data_dir = given.get("test_weights"), given.get("data_dir")
-    if args.again and not args.score:
+    if args.score is not None:
+        if args.score == "" or given.get("test_weights") == "none":
+            parser.error("--score needs a folder, and weights: --test-weights none would score nothing")
+        args.test_weights, args.data_dir = given.get("test_weights"), given.get("data_dir")  # what is not given is left to the run
+    elif args.again:
         parser.error("--again does nothing without --score FOLDER")
 
     takes, all_takes = models.flags_of(args.model), {k for name in models.MODELS for k in models.flags_of(name)}
@@ -733,10 +733,11 @@ def prepare(args):
             reason = " ".join(str(e).split())[:200] or type(e).__name__ if init_file(args).exists() else "train that run first"
             raise BadInput(f"--init-from {args.init_from}: {init_file(args)} cannot be started from ({reason}).") from e
     model.frozen = models.freeze(model, args.freeze)
-    counts = [len(dataset.train) * (2 if args.rotated_copies else 1)] + [len(dataset.valid), len(dataset.test)] * (args.protocol == "report")
-    if args.batch_size == 1 or any(n % args.batch_size == 1 for n in counts):
+    visits, scored = len(dataset.train) * (2 if args.rotated_copies else 1), [len(dataset.valid), len(dataset.test)]
+    scores_one = args.protocol == "report" and any(n % args.batch_size == 1 for n in scored)  # by its statistics, frozen or not
+    if args.batch_size == 1 or visits % args.batch_size == 1 or scores_one:
         trial = copy.deepcopy(model)
-        for layer in trial.frozen:
+        for layer in [] if scores_one else trial.frozen:
             layer.eval()
         try:
             trial(torch.zeros(1, *shape))
@@ -847,7 +848,7 @@ def train(args, folder, flags, stop_reason):
 
 def score(args):
     """Scores the test set with a finished run's weights and puts it into its result.json; raises BadInput where it was done before."""
-    folder = Path(args.score)
+    folder = Path(args.score).resolve()  # "." has no name to lock
     if not (folder / "result.json").exists():
         raise BadInput(f"There is no finished run in {folder}: --score takes the folder of a run and seed, such as runs/lenet_vgg/relu-wide/seed0.")
     with only_process(folder):
@@ -868,11 +869,14 @@ def score(args):
             raise BadInput(f"The data are not those that {folder} was trained with (fingerprint {result['data']['fingerprint']}, now "
                            f"{dataset.fingerprint}). Put the old ones back.")
         loss, accuracy = evaluate(made_with, model, dataset, dataset.test)
-        result["metrics"].update(test_loss=loss, test_acc=accuracy)
         result.update(test_weights=weights, test_evaluations=result["test_evaluations"] + 1)
+        if math.isfinite(loss):
+            result["metrics"].update(test_loss=loss, test_acc=accuracy)
+        else:
+            result["status"] = "diverged"
         save_json(result, folder / "result.json")
         say(folder, f"scored on test with the {weights} weights, evaluation {result['test_evaluations']}: loss {loss:.4f}, acc {100 * accuracy:.2f} %")
-    return FINISHED
+    return FINISHED if math.isfinite(loss) else DIVERGED
 
 
 def main(argv=None):
@@ -884,7 +888,7 @@ def main(argv=None):
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     try:
-        if args.score:
+        if args.score is not None:
             return score(args)
         return train(args, Path(args.runs, args.run, f"seed{args.seed}"), declared(argv), stop_reason)
     except (BadInput, data.DataError) as e:

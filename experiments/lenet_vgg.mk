@@ -296,14 +296,20 @@ run.lenet_vgg/architectures-resnet18   = --model resnet18 $(VGG) --stem cifar
 want.lenet_vgg/architectures-resnet18  = none
 
 ## The same trainings scored as the report's scripts did (valid images augmented, batch statistics, dropout as a factor 1-p) and as is right.
-exp.protocol                           = $(addprefix lenet_vgg/,fc2-bn-dropout protocol-fc2-bn-dropout template2 protocol-template2 vgg1-all protocol-vgg1-all)
-plots.protocol                         = curves
-run.lenet_vgg/protocol-fc2-bn-dropout  = $(LENET_SPLIT) $(LENET_FC2) --norm bn $(LENET_99) --protocol report
-want.lenet_vgg/protocol-fc2-bn-dropout = none
-run.lenet_vgg/protocol-template2       = $(LENET_SPLIT) $(LENET_FC2) $(LENET_TEMPLATE) --protocol report
-want.lenet_vgg/protocol-template2      = none
-run.lenet_vgg/protocol-vgg1-all        = $(VGG13) --norm bn $(VGG_AUG) --l2 0.01 --clip 1 --dropout 0.5 --protocol report
-want.lenet_vgg/protocol-vgg1-all       = none
+exp.protocol                                 = $(addprefix lenet_vgg/,fc2-bn-dropout protocol-fc2-bn-dropout template2 protocol-template2 vgg1-all protocol-vgg1-all \
+                                               fc2-bn-dropout-lr001 protocol-fc2-bn-dropout-lr001 fc2-dropout-lr001 protocol-fc2-dropout-lr001)
+plots.protocol                               = curves
+run.lenet_vgg/protocol-fc2-bn-dropout        = $(run.lenet_vgg/fc2-bn-dropout) --protocol report
+want.lenet_vgg/protocol-fc2-bn-dropout       = valid_acc=0.60
+run.lenet_vgg/protocol-template2             = $(run.lenet_vgg/template2) --protocol report
+want.lenet_vgg/protocol-template2            = valid_acc=0.64..0.65
+run.lenet_vgg/protocol-vgg1-all              = $(run.lenet_vgg/vgg1-all) --protocol report
+want.lenet_vgg/protocol-vgg1-all             = valid_acc@10=0.76 valid_acc@20=0.78 valid_acc@30=0.79
+# ours: at the learning rate at which these nets learn
+run.lenet_vgg/protocol-fc2-bn-dropout-lr001  = $(run.lenet_vgg/fc2-bn-dropout-lr001) --protocol report
+want.lenet_vgg/protocol-fc2-bn-dropout-lr001 = valid_acc=0.60
+run.lenet_vgg/protocol-fc2-dropout-lr001     = $(run.lenet_vgg/fc2-dropout-lr001) --protocol report
+want.lenet_vgg/protocol-fc2-dropout-lr001    = valid_acc=0.56
 
 claim.L1  = with sigmoid LeNet ends at 25 % or less after 10 epochs, with ReLU at 55 % or more
 claim.L2  = wide ReLU beats classic ReLU
