@@ -7,6 +7,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import data
 import train
@@ -23,6 +25,7 @@ FACES = "--model keypoint --data faces21 --synthetic --batch-size 64 --rotated-c
 OBJECTS = "--act relu --synthetic --batch-size 100 --threads 1"
 # Everything that has a state: batch norm, dropout, both optimizers, the switch, rotation, and a checkpoint after every epoch.
 EVERYTHING = f"{FACES} --norm bn --dropout 0.3 --optim adam --lr 0.01 --epochs 5 --switch-after 3 --valid-rotation 30 --save-every 0"
+TRAINED = f"{OBJECTS} --channels 6,16 --epochs 2 --lr 0.05 --data-dir its-own"  # so far that its predictions are better than chance
 
 
 def go(tmp_path, flags, run="a/b", runs="runs"):
@@ -39,6 +42,14 @@ def read(path):
 
 def rows(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def weights(folder, name="model.pt"):
+    return torch.load(folder / name, weights_only=True)
+
+
+def same(some, others):
+    return some.keys() == others.keys() and all(torch.equal(some[k], others[k]) for k in some)
 
 
 def substance(folder):
@@ -82,11 +93,26 @@ def start(tmp_path, flags, runs="runs", **how):
     return process
 
 
+def stop_every(monkeypatch, steps):
+    """Lets every start of a run come to so many steps, and no further."""
+    def watch(started, stop_after):
+        calls = iter(range(10**6))
+        return lambda: "the test" if next(calls) == steps else None
+    monkeypatch.setattr(train, "watch", watch)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     code, folder = go(tmp_path_factory.mktemp("whole"), EVERYTHING)
     assert code == 0
     return substance(folder)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two folders of the same run: scored on the test set in training, and not."""
+    place = tmp_path_factory.mktemp("trained")
+    return go(place, TRAINED, runs="scored")[1], go(place, f"{TRAINED} --test-weights none")[1]
 
 
 # ------------------------------------------------------------------------------------------------------------- being killed
@@ -151,11 +177,7 @@ def test_a_signal_saves_at_the_next_step_and_exits_75(tmp_path, uninterrupted, n
 def test_stopped_at_every_step_around_the_switch(tmp_path, uninterrupted, monkeypatch):
     """A deadline that comes at each step in turn: in the middle of epochs, and just before and after the optimizer changes."""
     flags, asked = EVERYTHING.replace("--save-every 0", "--save-every 1000"), 0
-
-    def watch(started, stop_after):
-        calls = iter(range(10**6))
-        return lambda: "the test" if next(calls) == 3 else None
-    monkeypatch.setattr(train, "watch", watch)
+    stop_every(monkeypatch, 3)
     while (code := go(tmp_path, flags)[0]) == 75:
         asked += 1
     assert code == 0 and asked == 13  # 5 epochs of 8 steps, three at a time
@@ -432,6 +454,13 @@ def test_a_pretrained_run_killed_and_gone_on_with_ends_the_same(tmp_path, imagen
     ("--model cnn --order bn-conv", "pool-conv-bn-relu-dropout"), ("--model resnet18 --pretrained --weights nowhere.pth", "There is no file nowhere.pth"),
     ("--model mlp --batch-size 1599", "leaves a step with one image"), ("--model resnet18 --batch-size 1", "leaves a step with one image"),
     ("--schedule plateau --split all", "valid set"), ("--run " + "x" * 300, "no name of a run"), ("--init-from nowhere", "train that run first"),
+    ("--early-stop 3 --split all", "need a valid set"), ("--early-stop 3 --test-weights final", "leave out --test-weights final"), ("--early-stop -1", "at least 0"),
+    ("--early-stop 3 --test-each-epoch", "not the best on valid"), ("--test-weights none --test-each-epoch", "scores the weights of each epoch"),
+    ("--label-smoothing 1", "below 1"), ("--input-dropout 1", "below 1"), ("--input-noise inf", "finite"), ("--again", "does nothing without --score"),
+    ("--model keypoint --data faces21 --label-smoothing 0.1", "are for classes"), ("--model keypoint --data faces21 --protocol report", "are for classes"),
+    ("--model net --dropconnect 0.5", "net has no --dropconnect"), ("--model vgg13 --convs 1,1", "five --convs"), ("--model net --norm gn", "takes none or bn"),
+    ("--model nin --fc-norm bn", "nin has no --fc-norm"), ("--model resnet18 --pretrained --stem cifar", "those of --stem imagenet"),
+    ("--model mlp --batch-size 399 --protocol report", "leaves a step with one image"), ("--model mlp --batch-size 499 --protocol report", "leaves a step with one image"),
 ])
 def test_bad_flags_get_a_sentence_exit_2_and_no_folder(tmp_path, flags, words, capsys):
     try:
@@ -489,13 +518,26 @@ def test_a_folder_from_before_a_flag_existed_is_the_same_run(tmp_path):
     assert go(tmp_path, f"{OBJECTS} --max-steps 2")[0] == 0
     file = tmp_path / "runs/a/b/seed0/args.json"
     old = read(file)
-    for flag in ("order", "init", "dropout", "normalise", "pretrained", "freeze", "autoaugment", "test_each_epoch"):
+    for flag in ("order", "init", "dropout", "normalise", "pretrained", "freeze", "autoaugment", "test_each_epoch", "early_stop", "label_smoothing",
+                 "input_noise", "input_dropout", "dropconnect", "fc_norm", "convs", "stem", "protocol", "score", "again"):
         del old[flag]
     file.write_text(json.dumps(old))
     assert train.same_run(train.parse(f"{OBJECTS} --max-steps 2".split()), file.parent)
     assert not train.same_run(train.parse(f"{OBJECTS} --max-steps 2 --dropout 0.1".split()), file.parent)
     args, model, dataset = train.restore(file.parent)
     assert train.evaluate(args, model, dataset, dataset.test)[0] == read(file.parent / "result.json")["metrics"]["test_loss"]
+
+
+@pytest.mark.parametrize("flags, kind, what, expected", [
+    ("--dropconnect 0.3", train.models.DropConnect, "p", [0.3] * 3),
+    ("--norm gn --fc-norm bn", torch.nn.BatchNorm1d, "num_features", [128, 96]),
+    ("--model vgg13 --convs 1,1,1,1,2", torch.nn.Conv2d, "out_channels", [64, 128, 256, 512, 512, 512]),
+    ("--model resnet18 --stem cifar", torch.nn.MaxPool2d, "stride", []),
+    ("--model resnet18", torch.nn.MaxPool2d, "stride", [2]),
+])
+def test_flags_reach_the_net(flags, kind, what, expected):
+    _, model = train.prepare(train.parse(f"--synthetic {flags}".split()))
+    assert [getattr(layer, what) for layer in model.modules() if isinstance(layer, kind)] == expected
 
 
 def test_declared_flags_leave_out_what_is_no_part_of_a_run():
@@ -584,13 +626,60 @@ def test_evaluate_needs_no_particular_batch_size_and_leaves_the_mode_alone():
     assert train.evaluate(args, model, dataset, dataset.valid, {"degrees": torch.full((len(dataset.valid),), 30.0)})[0] != whole
 
 
-def test_flip_and_crop_train_and_resume(tmp_path, monkeypatch):
-    flags = f"{OBJECTS} --flip --pad-crop 4 --autoaugment 0.6 --epochs 2"
+@pytest.mark.parametrize("drawn", ["--flip --pad-crop 4 --autoaugment 0.6", "--input-noise 0.2 --input-dropout 0.2 --dropconnect 0.3",
+                                   "--protocol report --flip --pad-crop 4 --norm bn --dropout 0.3"])
+def test_what_is_drawn_at_random_is_drawn_again_after_a_stop_in_mid_epoch(tmp_path, monkeypatch, drawn):
+    flags = f"{OBJECTS} --channels 6,16 {drawn} --epochs 2"
     assert go(tmp_path, flags, runs="whole")[0] == 0
     asked = iter(range(10**6))
     monkeypatch.setattr(train, "watch", lambda started, stop_after: lambda: "the test" if next(asked) == 20 else None)
     assert [go(tmp_path, flags)[0] for _ in range(2)] == [75, 0]
     assert substance(tmp_path / "runs/a/b/seed0") == substance(tmp_path / "whole/a/b/seed0")
+
+
+def test_label_smoothing_spreads_a_share_of_the_targets_in_the_training_loss_alone(tmp_path, trained):
+    flags = f"{OBJECTS} --channels 6,16 --batch-size 300 --epochs 1 --lr 1e-30 --init-from {trained[0]}/model.pt"
+    (_, plain), (_, smoothed) = go(tmp_path, flags, run="a/plain"), go(tmp_path, f"{flags} --label-smoothing 0.2", run="a/smoothed")
+    _, model, dataset = train.restore(smoothed)
+    x, y = dataset.batch(dataset.train)
+    with torch.no_grad():
+        surprise = -model(x).log_softmax(1)
+    right, even = surprise[torch.arange(len(y)), y].mean().item(), surprise.mean().item()
+    (row,), (row_plain,) = rows(smoothed), rows(plain)
+    assert abs(even - right) > 0.01 and math.isclose(row_plain["train_loss"], right, rel_tol=1e-6)
+    assert math.isclose(row["train_loss"], 0.8 * right + 0.2 * even, rel_tol=1e-6)
+    assert all(row[k] == row_plain[k] for k in ("train_acc", "valid_loss", "valid_acc"))
+    assert all(read(smoothed / "result.json")["metrics"][k] == read(plain / "result.json")["metrics"][k] for k in ("test_loss", "test_acc"))
+
+
+def test_noise_dropout_and_dropconnect_act_in_training_alone(tmp_path, trained):
+    def run(flags):
+        code, folder = go(tmp_path, f"{OBJECTS} --channels 6,16 --epochs 1 --lr 1e-30 --init-from {trained[0]}/model.pt {flags}", run=f"a/{flags.replace(' ', '')}x")
+        metrics = read(folder / "result.json")["metrics"]
+        return metrics.pop("train_loss"), metrics.pop("train_acc"), metrics
+    plain_loss, _, plain = run("")
+    for flags in ("--input-noise 0.5", "--input-dropout 0.3", "--dropconnect 0.3"):
+        loss, _, scores = run(flags)
+        assert abs(loss - plain_loss) > 1e-4 and scores == plain, flags
+
+
+@pytest.mark.parametrize("noise, dropout", [(0.5, 0), (0, 0.3), (0.5, 0.3)])
+def test_every_step_sees_its_images_with_noise_and_dropout_of_its_own(monkeypatch, noise, dropout):
+    args = train.parse(f"{OBJECTS} --input-noise {noise} --input-dropout {dropout}".split())
+    (dataset, model), seen, predict = train.prepare(args), [], train.predict
+    monkeypatch.setattr(train, "predict", lambda args, model, x: seen.append(x) or predict(args, model, x))
+    x, y = dataset.batch(dataset.train[:100])
+    for _ in range(2):
+        train.train_step(args, model, train.make_optimizer(args, model), train.LOSSES["classes"], x, y)
+    assert torch.equal(x, dataset.batch(dataset.train[:100])[0])
+    seen = torch.stack(seen)
+    for pair, shown in ((seen, torch.stack([x, x])), (seen[0].view(2, 50, *x.shape[1:]), x.view(2, 50, *x.shape[1:]))):  # two steps, two halves
+        zeroed = pair == 0
+        assert all(math.isclose(some.double().mean(), dropout, abs_tol=0.01) for some in zeroed)
+        assert math.isclose((zeroed[0] != zeroed[1]).double().mean(), 2 * dropout * (1 - dropout), abs_tol=0.01)
+        first, other = (pair * (1 - dropout) - shown)[:, ~zeroed.any(0)]
+        assert abs(first.mean()) < 0.01 and math.isclose(first.std(), noise, abs_tol=0.01)
+        assert math.isclose((first - other).std(), math.sqrt(2) * noise, abs_tol=0.01)
 
 
 def test_l2_takes_channels_last_nets(tmp_path):
@@ -601,6 +690,357 @@ def test_l2_takes_channels_last_nets(tmp_path):
 def test_bf16_trains(tmp_path):
     code, folder = go(tmp_path, f"{OBJECTS} --bf16 --epochs 3 --lr 0.02")
     assert code == 0 and rows(folder)[-1]["train_loss"] < rows(folder)[0]["train_loss"]
+
+
+# ---------------------------------------------------------------------------------------------------------- early stopping
+
+STOPPING = f"{OBJECTS} --channels 6,16 --batch-size 400 --lr 0.05"
+
+
+@pytest.fixture
+def valid_accuracies(monkeypatch):
+    """Called with some numbers, makes them the accuracies on the valid images after epochs 1, 2, ...; the test set is scored as ever."""
+    evaluate = train.evaluate
+
+    def make(*accuracies):
+        def scripted(args, model, dataset, idx, draws=None):
+            return (1.0, accuracies[draws - 1]) if torch.equal(idx, dataset.valid) else evaluate(args, model, dataset, idx, draws)
+        monkeypatch.setattr(train, "valid_draws", lambda args, dataset, epoch: epoch)
+        monkeypatch.setattr(train, "evaluate", scripted)
+    return make
+
+
+@pytest.mark.parametrize("task, patience, valid, last", [
+    ("classes", 2, [0.1, 0.3, 0.2, 0.3, 0.9], 4), ("classes", 2, [0.1, 0.2, 0.1, 0.3, 0.2, 0.2, 0.9], 6), ("classes", 1, [0, 0, 0.9], 2),
+    ("classes", 5, [0.3, 0.2, 0.1], 3), ("classes", 0, [0.3, 0.2, 0.1], 3), ("landmarks", 2, [9, 3, 5, 3, 1], 4), ("landmarks", 1, [9, 8, 0, 7, 6], 4),
+])
+def test_early_stopping_waits_for_a_better_epoch_so_long(task, patience, valid, last):
+    args, model = train.parse(f"--early-stop {patience} --epochs {len(valid)}".split()), torch.nn.Linear(1, 1)
+    model.task, state = task, {"epoch": 0, "steps": 0, "best": None}
+    while not train.over(args, state):
+        score = valid[state["epoch"]]
+        state["epoch"] += 1
+        row = {"epoch": state["epoch"], "valid_loss": 1.0, "valid_acc": score} if task == "classes" else {
+            "epoch": state["epoch"], "valid_loss": score, "valid_acc": None}
+        train.keep_best(state, row, model)
+    assert state["epoch"] == last
+
+
+def test_an_early_stop_keeps_scores_and_records_the_best_epoch(tmp_path, valid_accuracies):
+    valid_accuracies(0.1, 0.3, 0.2, 0.3, 0.9)
+    code, folder = go(tmp_path, f"{STOPPING} --epochs 5 --early-stop 2")
+    result, (_, short) = read(folder / "result.json"), go(tmp_path, f"{STOPPING} --epochs 2", run="a/short")
+    assert code == 0 and result["status"] == "finished" and [row["epoch"] for row in rows(folder)] == [1, 2, 3, 4] and result["epochs"] == 4
+    assert same(weights(folder), weights(short)) and same(weights(folder, "best.pt"), weights(short))
+    metrics, expected = result["metrics"], read(short / "result.json")["metrics"]
+    assert result["test_weights"] == "best" and result["test_evaluations"] == 1
+    assert (metrics["best_epoch"], metrics["best_valid_acc"]) == (2, 0.3) and metrics["train_loss"] == rows(folder)[-1]["train_loss"]
+    assert (metrics["test_loss"], metrics["test_acc"]) == (expected["test_loss"], expected["test_acc"])
+    log = (folder / "train.log").read_text()
+    assert "epoch 4/5" in log and "epoch 5/5" not in log and "best_epoch 2" in log
+
+
+def test_a_patience_beyond_the_epochs_changes_only_which_weights_are_kept(tmp_path, valid_accuracies):
+    valid_accuracies(0.1, 0.3, 0.2)
+    (_, patient), (_, plain) = (go(tmp_path, f"{STOPPING} --epochs 3 {flags}", run=f"a/{flags[2]}") for flags in ("--early-stop 5", "--test-weights best"))
+    (_, best, log, result), (_, plain_best, plain_log, plain_result) = substance(patient), substance(plain)
+    assert best == plain_best and log == plain_log and result["metrics"] == plain_result["metrics"] and result["epochs"] == 3
+    assert same(weights(patient), weights(plain, "best.pt")) and not same(weights(patient), weights(plain))
+
+
+def test_an_early_stop_comes_at_the_same_epoch_after_any_number_of_interruptions(tmp_path, valid_accuracies, monkeypatch):
+    valid_accuracies(0.1, 0.3, 0.2, 0.3, 0.9)
+    flags, asked = f"{STOPPING} --epochs 5 --early-stop 2 --save-every 1000", 0
+    _, whole = go(tmp_path, flags, runs="whole")
+    stop_every(monkeypatch, 5)
+    while (code := go(tmp_path, flags)[0]) == 75:
+        asked += 1
+    assert code == 0 and asked == 3 and substance(tmp_path / "runs/a/b/seed0") == substance(whole)  # 4 epochs of 4 steps, five at a time
+
+
+def test_an_early_stop_that_died_before_its_result_was_written_trains_no_further(tmp_path, valid_accuracies, monkeypatch):
+    valid_accuracies(0.1, 0.3, 0.2, 0.3, 0.9)
+    flags, save = f"{STOPPING} --epochs 5 --early-stop 2 --save-every 0", train.save_json
+    _, whole = go(tmp_path, flags, runs="whole")
+
+    def full(content, path):
+        if path.name == "result.json":
+            raise OSError(28, "No space left on device")
+        save(content, path)
+    with monkeypatch.context() as disk:
+        disk.setattr(train, "save_json", full)
+        assert go(tmp_path, flags)[0] == 1
+    monkeypatch.setattr(train, "train_step", lambda *_: pytest.fail("it trains"))
+    code, folder = go(tmp_path, flags)
+    assert code == 0 and substance(folder) == substance(whole)
+
+
+# ------------------------------------------------------------------------------------------------------ report 2's protocol
+
+REPORT = f"{OBJECTS} --channels 6,16 --norm bn --dropout 0.3 --flip --pad-crop 4 --epochs 2 --lr 0.05"
+
+
+def test_report_2s_protocol_changes_scores_and_no_weights(tmp_path):
+    (_, ours), (_, theirs) = go(tmp_path, REPORT, run="a/ours"), go(tmp_path, f"{REPORT} --protocol report", run="a/theirs")
+    assert (ours / "model.pt").read_bytes() == (theirs / "model.pt").read_bytes()
+    for one, other in zip(rows(ours), rows(theirs), strict=True):
+        assert all(one[k] == other[k] for k in ("train_loss", "train_acc", "grad_norm")) and one["valid_loss"] != other["valid_loss"]
+    assert read(ours / "result.json")["metrics"]["test_loss"] != read(theirs / "result.json")["metrics"]["test_loss"]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("net", ["--model lenet5 --norm bn --fc-norm bn --dropout 0.3", "--model mlp"])
+def test_scoring_as_report_2_did_leaves_the_net_as_it_was(net, training):
+    args, plain = (train.parse(f"--synthetic --batch-size 100 {net} {flags}".split()) for flags in ("--protocol report", ""))
+    dataset, model = train.prepare(args)
+    model.train(training)
+    state, score = {k: v.clone() for k, v in model.state_dict().items()}, train.evaluate(plain, model, dataset, dataset.valid)
+
+    def untouched():
+        return same(model.state_dict(), state) and all(layer.training == training for layer in model.modules())
+    assert train.evaluate(args, model, dataset, dataset.valid) != score
+    assert untouched() and train.evaluate(plain, model, dataset, dataset.valid) == score
+    with pytest.raises(KeyError), train.like_report_2(model.eval()):
+        model(dataset.batch(dataset.valid)[0])
+        raise KeyError
+    assert not any(layer.training for layer in model.modules())
+    model.train(training)
+    assert untouched() and train.evaluate(plain, model, dataset, dataset.valid) == score
+
+
+def normed(x, w, name):
+    """Batch norm by the statistics of the batch."""
+    dims, shape = [d for d in range(x.dim()) if d != 1], (1, -1) + (1,) * (x.dim() - 2)
+    x = (x - x.mean(dims, keepdim=True)) / (x.var(dims, correction=0, keepdim=True) + 1e-5).sqrt()
+    return x * w[f"{name}.weight"].view(shape) + w[f"{name}.bias"].view(shape)
+
+
+def apply(layer, x, w, name):
+    return layer(x, w[f"{name}.weight"], w[f"{name}.bias"])
+
+
+def lenet5_by_hand(w, x):
+    for block in ("conv1", "conv2"):
+        x = 0.7 * normed(apply(F.conv2d, x, w, f"{block}.0"), w, f"{block}.1")
+        x = F.avg_pool2d(F.relu(x), 2)
+    x = apply(F.linear, x.flatten(1), w, "fc.0")
+    if "fc.3.weight" in w:  # behind batch norm
+        return apply(F.linear, F.relu(normed(x, w, "fc.1")), w, "fc.3")
+    return apply(F.linear, F.relu(x), w, "fc.2")
+
+
+def mlp_by_hand(w, x):
+    return apply(F.linear, 0.6 * F.relu(normed(apply(F.linear, x.flatten(1), w, "net.1"), w, "net.2")), w, "net.5")
+
+
+def cnn_by_hand(w, x):
+    for block in ("block1", "block2"):
+        x = 0.8 * F.relu(normed(apply(F.conv2d, F.max_pool2d(x, 3, 2), w, f"{block}.1"), w, f"{block}.2"))
+    return apply(F.linear, x.flatten(1), w, "fc")
+
+
+def augmented_by_hand(images, draws):
+    images = [F.pad(image, (4, 4, 4, 4))[:, 4 + down:36 + down, 4 + right:36 + right] for image, (down, right) in zip(images, draws["shift"].tolist())]
+    return torch.stack([image.flip(2) if mirrored else image for image, mirrored in zip(images, draws["flip"].tolist())])
+
+
+@pytest.mark.parametrize("flags, forward", [
+    ("--model lenet5 --act relu --fc 128 --norm bn --dropout 0.3", lenet5_by_hand), ("--model mlp --dropout 0.4", mlp_by_hand),
+    ("--model lenet5 --act relu --fc 128 --norm bn --dropout 0.3 --fc-norm bn", lenet5_by_hand),
+    ("--model cnn --order pool-conv-bn-relu-dropout --dropout 0.2", cnn_by_hand)])
+def test_report_2s_scores_worked_out_by_hand(tmp_path, flags, forward):
+    code, folder = go(tmp_path, f"{flags} --synthetic --threads 1 --batch-size 150 --flip --pad-crop 4 --lr 0.05 --max-steps 15 --protocol report")
+    args, _, dataset = train.restore(folder)
+    last, metrics, w = rows(folder)[-1], read(folder / "result.json")["metrics"], weights(folder)
+    valid = augmented_by_hand(dataset.images[dataset.valid], train.valid_draws(args, dataset, 2))
+    for images, idx, loss, accuracy in ((valid, dataset.valid, last["valid_loss"], last["valid_acc"]),
+                                        (dataset.images[dataset.test], dataset.test, metrics["test_loss"], metrics["test_acc"])):
+        logits = torch.cat([forward(w, (part - 127.5) / 127.5) for part in images.float().split(150)])
+        assert math.isclose(loss, F.cross_entropy(logits, dataset.targets[idx]).item(), rel_tol=1e-5)
+        assert math.isclose(accuracy, (logits.argmax(1) == dataset.targets[idx]).double().mean().item(), rel_tol=1e-12)
+    assert code == 0 and last["epoch"] == 2
+
+
+def test_report_2s_protocol_augments_valid_images_anew_every_epoch_and_test_images_never(tmp_path, trained):
+    flags = f"{OBJECTS} --channels 6,16 --lr 1e-30 --epochs 2 --flip --pad-crop 4 --init-from {trained[0]}/model.pt"
+    folders = go(tmp_path, flags, run="a/ours")[1], go(tmp_path, f"{flags} --protocol report", run="a/theirs")[1]
+    (ours, ours_too), theirs = ([row["valid_loss"] for row in rows(folder)] for folder in folders)
+    assert ours == ours_too and len({round(loss, 4) for loss in (ours, *theirs)}) == 3
+    assert math.isclose(*(read(folder / "result.json")["metrics"]["test_loss"] for folder in folders), rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("flags", ["--model mlp", "--model mlp --norm none --protocol report", "--act relu --norm bn --protocol report"])
+def test_one_image_left_for_scoring_is_no_hindrance_where_its_statistics_are_not_needed_or_can_be_taken(tmp_path, flags):
+    assert go(tmp_path, f"{flags} --synthetic --batch-size 399 --max-steps 1 --threads 1")[0] == 0
+
+
+@pytest.mark.parametrize("size", [399, 1])
+def test_one_image_left_for_scoring_is_refused_with_frozen_batch_norm_too(tmp_path, capsys, size):
+    torch.save(train.models.build("mlp").state_dict(), tmp_path / "mlp.pt")
+    flags = f"--model mlp --synthetic --batch-size {size} --max-steps 1 --threads 1 --init-from {tmp_path / 'mlp.pt'} --freeze features"
+    assert go(tmp_path, flags, run="a/default")[0] == 0
+    assert go(tmp_path, f"{flags} --protocol report")[0] == 2 and "leaves a step with one image" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------------- scoring afterwards
+
+@pytest.fixture
+def unscored(trained, tmp_path):
+    return shutil.copytree(trained[1], tmp_path / "runs/a/b/seed0")
+
+
+def score(folder, *words):
+    """Exit code of train.py --score."""
+    try:
+        return train.main(["--score", str(folder), *words])
+    except SystemExit as e:
+        return e.code
+
+
+def refusal(capsys, folder, *words):
+    """The sentence with which --score exits with 2, leaving every file as it was."""
+    before = {file: file.read_bytes() for file in folder.glob("*") if file.is_file()}
+    code, err = score(folder, *words), capsys.readouterr().err
+    assert code == 2 and err.count("\n") == 1 and "Traceback" not in err
+    assert {file: file.read_bytes() for file in folder.glob("*") if file.is_file()} == before
+    return err
+
+
+def test_a_run_scored_afterwards_is_as_if_scored_in_training(trained, unscored):
+    before = read(unscored / "result.json")
+    assert before["metrics"]["test_loss"] is before["metrics"]["test_acc"] is None
+    assert before["test_weights"] == "none" and before["test_evaluations"] == 0
+    assert score(unscored) == 0
+    ours, theirs = substance(unscored), substance(trained[0])
+    assert ours[3].pop("flags") == theirs[3].pop("flags") + " --test-weights none"
+    assert ours == theirs and ours[3]["test_weights"] == "final" and ours[3]["test_evaluations"] == 1
+    assert "scored on test with the final weights, evaluation 1" in (unscored / "train.log").read_text()
+    assert {p.name for p in unscored.iterdir()} == {p.name for p in trained[0].iterdir()}
+
+
+def test_the_test_set_is_not_scored_twice_unless_again_is_said_and_counted(unscored, capsys):
+    assert score(unscored) == 0
+    first = read(unscored / "result.json")
+    assert f"was scored on the test set before: {100 * first['metrics']['test_acc']:.2f} %" in refusal(capsys, unscored)
+    assert score(unscored, "--again") == 0
+    assert read(unscored / "result.json") == {**first, "test_evaluations": 2}
+
+
+def test_a_run_scored_in_training_is_not_scored_afterwards(trained, tmp_path, capsys):
+    folder = shutil.copytree(trained[0], tmp_path / "seed0")
+    assert "was scored on the test set before" in refusal(capsys, folder) and "--again" in refusal(capsys, folder, "--test-weights", "best")
+    assert score(folder, "--again") == 0 and read(folder / "result.json")["test_evaluations"] == 2
+
+
+def test_the_best_weights_are_scored_where_asked_for_and_stay_so(unscored):
+    torch.save({k: v / 2 for k, v in weights(unscored, "best.pt").items()}, unscored / "best.pt")
+    expected = {name: train.evaluate(args, model, dataset, dataset.test) for name in ("model.pt", "best.pt")
+                for args, model, dataset in [train.restore(unscored, weights=name)]}
+    assert expected["best.pt"] != expected["model.pt"]
+    for words, name, kind in ((["--test-weights", "best"], "best.pt", "best"), (["--again"], "best.pt", "best"),
+                              (["--again", "--test-weights", "final"], "model.pt", "final")):
+        assert score(unscored, *words) == 0
+        result = read(unscored / "result.json")
+        assert result["test_weights"] == kind and (result["metrics"]["test_loss"], result["metrics"]["test_acc"]) == expected[name]
+
+
+def test_scoring_takes_the_runs_own_data_folder_or_another_one(unscored, monkeypatch):
+    folders, load = [], data.load
+    monkeypatch.setattr(data, "load", lambda name, root, *more: folders.append(root) or load(name, root, *more))
+    assert score(unscored) == 0 and score(unscored, "--again", "--data-dir", "other", "--device", "cpu") == 0
+    assert folders == ["its-own", "other"]
+
+
+def test_a_diverged_run_and_one_without_a_test_set_are_not_scored(tmp_path, capsys):
+    code, folder = go(tmp_path, f"{OBJECTS} --lr 1e18 --epochs 4 --test-weights none", run="a/diverged")
+    assert code == 3 and "diverged: there are no weights to score" in refusal(capsys, folder)
+    code, folder = go(tmp_path, f"{FACES} --max-steps 1 --test-weights none", run="a/faces")
+    assert code == 0 and "faces21 has no test set" in refusal(capsys, folder)
+
+
+def test_a_run_that_is_not_there_or_not_finished_is_not_scored_and_nothing_is_made(tmp_path, capsys):
+    for folder in ("seed0", "runs/a/b/seed0"):
+        assert "no finished run" in refusal(capsys, tmp_path / folder)
+    assert list(tmp_path.iterdir()) == []
+    code, folder = go(tmp_path, f"{TRAINED} --stop-after 0s")
+    assert code == 75 and "no finished run" in refusal(capsys, folder)
+
+
+@pytest.mark.parametrize("how, name", [("missing", "best.pt"), *((how, "model.pt") for how in (
+    "missing", "empty", "cut short", "no weights", "a list", "of another net"))])
+def test_weights_that_cannot_be_read_are_not_scored(unscored, capsys, how, name):
+    whole = (unscored / name).read_bytes()
+    if how in ("a list", "of another net"):
+        torch.save([1] if how == "a list" else train.models.build("mlp").state_dict(), unscored / name)
+    else:
+        (unscored / name).write_bytes({"cut short": whole[:1000], "no weights": b"something else"}.get(how, b""))
+    if how == "missing":
+        (unscored / name).unlink()
+    kind = {"model.pt": "final", "best.pt": "best"}[name]
+    assert f"The {kind} weights in {unscored} cannot be read" in refusal(capsys, unscored, "--test-weights", kind)
+
+
+def test_hostile_weights_are_not_run(unscored, tmp_path, capsys):
+    torch.save(Hostile(tmp_path / "executed"), unscored / "model.pt")
+    assert "cannot be read" in refusal(capsys, unscored) and not (tmp_path / "executed").exists()
+
+
+def test_data_other_than_those_of_the_training_are_not_scored(unscored, monkeypatch, capsys):
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda *a, **k: data.dataclasses.replace(load(*a, **k), fingerprint="other"))
+    assert "not those that" in refusal(capsys, unscored)
+
+
+@pytest.mark.parametrize("words, said", [
+    ("--lr 0.1", "leave out --lr"), ("--synthetic", "--synthetic"), ("--runs runs", "--runs"), ("--seed 0", "--seed"), ("--restart", "--restart"),
+    ("--again --protocol report --batch-size 4", "leave out --batch-size, --protocol"), ("--test-weights none", "would score nothing"),
+])
+def test_flags_of_a_training_are_refused_beside_score(unscored, capsys, words, said):
+    assert said in refusal(capsys, unscored, *words.split())
+
+
+def test_an_empty_folder_name_is_not_taken_for_a_training(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        train.parse(["--score", ""])
+    assert stopped.value.code == 2
+
+
+def test_a_scored_run_is_still_finished_for_the_command_that_trained_it(unscored, tmp_path, monkeypatch, capsys):
+    assert score(unscored) == 0
+    scored = (unscored / "result.json").read_bytes()
+    monkeypatch.setattr(train, "train_step", lambda *_: pytest.fail("it trains"))
+    assert go(tmp_path, f"{TRAINED} --test-weights none") == (0, unscored) and "was finished before" in capsys.readouterr().out
+    assert (unscored / "result.json").read_bytes() == scored
+    assert go(tmp_path, f"--test-weights none {TRAINED}")[0] == 0 and "was finished before" in capsys.readouterr().out
+    assert read(unscored / "result.json")["metrics"] == json.loads(scored)["metrics"] and not unscored.with_name("seed0.1").exists()
+
+
+def test_a_run_with_report_2s_protocol_is_scored_by_it(tmp_path):
+    flags = f"{REPORT} --protocol report --epochs 1"
+    (_, folder), (_, theirs) = go(tmp_path, f"{flags} --test-weights none"), go(tmp_path, flags, run="a/theirs")
+    assert score(folder) == 0
+    ours, theirs = (read(f / "result.json")["metrics"] for f in (folder, theirs))
+    assert ours == theirs and ours["test_loss"] is not None
+    args, model, dataset = train.restore(folder)
+    args.protocol = "default"
+    assert train.evaluate(args, model, dataset, dataset.test)[0] != ours["test_loss"]
+
+
+@pytest.mark.parametrize("name", ["in full", "."])
+def test_scoring_and_training_exclude_each_other(unscored, monkeypatch, capsys, name):
+    monkeypatch.chdir(unscored)
+    before = {p.name for p in unscored.iterdir()}
+    with open(unscored.with_name(".seed0.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert score(unscored if name == "in full" else name) == 75 and "another process" in capsys.readouterr().err
+    assert read(unscored / "result.json")["test_evaluations"] == 0 and {p.name for p in unscored.iterdir()} == before
+
+
+def test_a_test_loss_that_is_not_finite_is_divergence_when_scored_afterwards_too(tmp_path):
+    code, folder = go(tmp_path, "--synthetic --act relu --split all --lr 1e38 --max-steps 1 --threads 1 --test-weights none")
+    assert code == 0 and score(folder) == 3
+    result = read(folder / "result.json")
+    assert result["status"] == "diverged" and result["metrics"]["test_loss"] is result["metrics"]["test_acc"] is None and result["test_evaluations"] == 1
 
 
 @pytest.mark.skipif(not (ROOT / "data/cifar10").exists(), reason="needs CIFAR-10 in data/cifar10")
