@@ -21,7 +21,6 @@ import io
 import json
 import math
 import os
-import pickle
 import platform
 import re
 import signal
@@ -483,6 +482,8 @@ def fit(args, model, dataset, state, folder, stop_reason):
         if time.monotonic() - saved >= args.save_every:
             save_checkpoint(folder, model, state)
             saved = time.monotonic()
+    if state["epoch"] < args.epochs and state["steps"] < (args.max_steps or math.inf):
+        say(folder, f"no better epoch than {state['best']['epoch']} in {args.early_stop}: stopped early, with its weights")
     return "finished"
 
 
@@ -734,7 +735,7 @@ def prepare(args):
             raise BadInput(f"--init-from {args.init_from}: {init_file(args)} cannot be started from ({reason}).") from e
     model.frozen = models.freeze(model, args.freeze)
     visits, scored = len(dataset.train) * (2 if args.rotated_copies else 1), [len(dataset.valid), len(dataset.test)]
-    scores_one = args.protocol == "report" and any(n % args.batch_size == 1 for n in scored)  # by its statistics, frozen or not
+    scores_one = args.protocol == "report" and (args.batch_size == 1 or any(n % args.batch_size == 1 for n in scored))  # frozen or not
     if args.batch_size == 1 or visits % args.batch_size == 1 or scores_one:
         trial = copy.deepcopy(model)
         for layer in [] if scores_one else trial.frozen:
@@ -853,15 +854,18 @@ def score(args):
         raise BadInput(f"There is no finished run in {folder}: --score takes the folder of a run and seed, such as runs/lenet_vgg/relu-wide/seed0.")
     with only_process(folder):
         result = read_json(folder / "result.json")
-        if result["status"] != "finished":
-            raise BadInput(f"{folder} {result['status']}: there are no weights to score.")
+        if result.get("status") != "finished":
+            raise BadInput(f"{folder} {result.get('status')}: there are no weights to score.")
         if result["test_evaluations"] and not args.again:
             raise BadInput(f"{folder} was scored on the test set before: {100 * result['metrics']['test_acc']:.2f} %. Scored until the number pleases it is "
                            "no test set any more; --again does it all the same, and result.json counts it.")
+        kept_best = result["test_weights"] == "best" or read_json(folder / "args.json").get("early_stop")
+        weights = args.test_weights or ("best" if kept_best else "final")
         try:
-            weights = args.test_weights or ("best" if result["test_weights"] == "best" else "final")
             made_with, model, dataset = restore(folder, args.data_dir, args.device, {"final": "model.pt", "best": "best.pt"}[weights])
-        except (OSError, RuntimeError, KeyError, pickle.UnpicklingError) as e:
+        except (BadInput, data.DataError):
+            raise
+        except Exception as e:  # whatever torch makes of a file that is no weights, or other weights
             raise BadInput(f"The {weights} weights in {folder} cannot be read ({' '.join(str(e).split())[:200]}).") from e
         if not len(dataset.test):
             raise BadInput(f"{dataset.name} has no test set.")

@@ -737,7 +737,14 @@ def test_an_early_stop_keeps_scores_and_records_the_best_epoch(tmp_path, valid_a
     assert (metrics["best_epoch"], metrics["best_valid_acc"]) == (2, 0.3) and metrics["train_loss"] == rows(folder)[-1]["train_loss"]
     assert (metrics["test_loss"], metrics["test_acc"]) == (expected["test_loss"], expected["test_acc"])
     log = (folder / "train.log").read_text()
-    assert "epoch 4/5" in log and "epoch 5/5" not in log and "best_epoch 2" in log
+    assert "epoch 4/5" in log and "epoch 5/5" not in log and "no better epoch than 2 in 2: stopped early" in log
+
+
+def test_a_run_that_stopped_early_unscored_is_scored_by_its_best_weights(tmp_path, valid_accuracies):
+    valid_accuracies(0.3, 0.2)
+    code, folder = go(tmp_path, f"{STOPPING} --epochs 2 --early-stop 1 --test-weights none")
+    assert code == 0 and read(folder / "result.json")["test_weights"] == "none" and score(folder) == 0
+    assert read(folder / "result.json")["test_weights"] == "best"
 
 
 def test_a_patience_beyond_the_epochs_changes_only_which_weights_are_kept(tmp_path, valid_accuracies):
