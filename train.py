@@ -2,7 +2,7 @@
 
     python train.py --model lenet5 --act relu                     # report 2a's net on CIFAR-10, batch 4, 10 epochs
     python train.py --model keypoint --data faces21 --optim adam --lr 0.01 --batch-size 64 --epochs 250
-    python train.py --score runs/lenet_vgg/relu-wide/seed0        # no training: the test set, once, by a finished run's weights
+    python train.py --score runs/adhoc/NAME/seed0        # scores a run made with --test-weights none by its saved weights, once
 
 Writes runs/RUN/seedK/: args.json, train.log, log.jsonl (a line per epoch), model.pt, best.pt and, last, result.json. Start it again
 after a crash, a kill or a deadline and it goes on where it was, to the same result bit for bit (on CUDA: with --deterministic).
