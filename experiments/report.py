@@ -165,9 +165,10 @@ def value(record, metric):
     "late_valid_loss", the median over the last 10 epochs, which a jump in the very last one does not spoil; or as report 2 prints losses,
     "train_loss+penalty/4@10", (train loss + L2 term) / 4."""
     quantity, at, epoch = metric.partition("@")
-    if (parts := re.fullmatch(r"(\w+(?:\+\w+)*)/?(\d*)", quantity)) and ("+" in quantity or parts[2]):
-        terms = [value(record, name + at + epoch) for name in parts[1].split("+")]
-        return None if None in terms else sum(terms) / int(parts[2] or 1)
+    terms, _, divisor = quantity.partition("/")
+    if divisor or "+" in terms:
+        numbers = [value(record, term + at + epoch) for term in terms.split("+")]
+        return None if None in numbers else sum(numbers) / int(divisor or 1)
     if metric.startswith("late_"):
         last = [float("inf") if v is None else v for v in record["curves"].get(metric[5:], [])[-10:]]
         return statistics.median(last) if last and math.isfinite(statistics.median(last)) else None

@@ -655,6 +655,17 @@ def test_valid_accuracy_picks_the_run_whose_test_score_counts():
     assert "picks" not in report.table(declared, "final", records)
 
 
+def test_more_runs_than_colours_are_drawn_in_figures_of_their_own_by_net_and_evenly(tmp_path):
+    runs = [f"a/{net}{i}" for net, n in (("lenet5", 9), ("vgg13", 2)) for i in range(n)]
+    declared = {"exp": {"many": runs, "few": runs[:7]}, "plots": {"many": ["curves", "pick"], "few": ["curves"]},
+                "run": {run: f"--model {run[2:-1]}" for run in runs}}
+    assert report.readable(declared, runs) == [runs[:5], runs[5:9], runs[9:]] and report.readable(declared, runs[:7]) == [runs[:7]]
+    records = [record(run, valid=[2, 1], train_=[2, 1], curves={"epoch": [1, 2], "valid_loss": [2, 1]}, valid_acc=None) for run in runs[4:6]]
+    assert [path.name for path in report.draw(declared, "many", records, tmp_path)] == ["curves-1.png", "curves-2.png"]  # numbers stay as runs come in
+    assert [path.name for path in report.draw(declared, "few", records, tmp_path)] == ["curves.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"curves-1.png", "curves-2.png", "curves.png"}
+
+
 def test_a_comparison_of_which_nothing_has_finished_yet_ends_with_the_status_line(tmp_path, capsys):
     folder = tmp_path / "net/baseline/seed0"
     folder.mkdir(parents=True)
