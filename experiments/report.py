@@ -397,17 +397,6 @@ def K10(run):
     return step > adam > max(bn, dropout), f"step {number(step)}, Adam {number(adam)}, BN {number(bn)}, BN and dropout {number(dropout)}"
 
 
-def L1(run):
-    accuracies = {r: final(run(f"lenet_vgg/{r}"), "test_acc") for r in ("sigmoid-classic", "sigmoid-wide", "relu-classic", "relu-wide")}
-    holds = all(math.isfinite(a) and a <= 0.25 if r.startswith("sigmoid") else a >= 0.55 for r, a in accuracies.items())
-    return holds, ", ".join(f"{r} {100 * a:.1f} %" for r, a in accuracies.items())
-
-
-def L2(run):
-    wide, classic = (final(run(f"lenet_vgg/relu-{r}"), "test_acc") for r in ("wide", "classic"))
-    return wide > classic, f"{100 * wide:.1f} % against {100 * classic:.1f} %"
-
-
 def percent(*accuracies):
     return ", ".join(f"{100 * a:.1f} %" if math.isfinite(a) else "diverged" for a in accuracies)
 
@@ -425,6 +414,17 @@ def tested(run, report, *names):
 def valid(run, *names, metric="valid_acc"):
     """Valid accuracies (or another metric) of runs of report 2, at their end."""
     return [final(run(f"lenet_vgg/{name}"), metric) for name in names]
+
+
+def L1(run):
+    accuracies = {r: final(run(f"lenet_vgg/{r}"), "test_acc") for r in ("sigmoid-classic", "sigmoid-wide", "relu-classic", "relu-wide")}
+    holds = all(math.isfinite(a) and a <= 0.25 if r.startswith("sigmoid") else a >= 0.55 for r, a in accuracies.items())
+    return holds, ", ".join(f"{r} {100 * a:.1f} %" for r, a in accuracies.items())
+
+
+def L2(run):
+    wide, classic = tested(run, "lenet_vgg", "relu-wide", "relu-classic")
+    return wide > classic, f"{percent(wide)} against {percent(classic)}"
 
 
 def L3(run):
@@ -477,7 +477,7 @@ def L10(run):
 
 
 def L11(run):
-    relu, sigmoid, wide = (final(run(f"lenet_vgg/{r}"), "test_acc") for r in ("relu-classic", "sigmoid-classic", "relu-wide"))
+    relu, sigmoid, wide = tested(run, "lenet_vgg", "relu-classic", "sigmoid-classic", "relu-wide")
     return relu - sigmoid > wide - relu, f"ReLU adds {100 * (relu - sigmoid):.1f} points, channels {100 * (wide - relu):.1f}"
 
 
