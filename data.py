@@ -32,13 +32,15 @@ from PIL import Image
 from tqdm import tqdm
 
 NAMES = ("cifar10", "faces21", "caltech35")
-SPLITS = {"cifar10": ("random", "all", "last"), "faces21": ("photograph", "leak"), "caltech35": ("given",)}
+SPLITS = {"cifar10": ("random", "all", "last"), "faces21": ("photograph", "leak"), "caltech35": ("given", "train+addition", "all", "val+addition")}
+WITHOUT_VALID = ("all", "val+addition")  # of these splits
 CIFAR_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 MEAN_STD = {"half": ([0.5] * 3, [0.5] * 3), "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
             "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}
 NORMALISED = {"cifar10": "half", "caltech35": "imagenet"}  # by the reports; faces21: each crop by its own mean and deviation
 VALID_SHARE = 0.2  # reports 1, 2 and 4: 80 % train, 20 % valid (CIFAR-10: 40,000 and 10,000)
 FACE_SIDE = 112
+CALTECH_PARTS = ("train", "val", "test", "addition")
 COURSE_COPY = "it is the course's own copy: put its archive on this box and run `python data.py unpack ARCHIVE`"
 
 
@@ -289,15 +291,17 @@ def equalize(x):
 # --------------------------------------------------------------------------------------------------------------- loading
 
 
-def load(name, root="data", synthetic=False, split=None, split_seed=0, normalise=None):
+def load(name, root="data", synthetic=False, split=None, split_seed=0, normalise=None, side=112):
     """The data set `name` under the folder `root`, split, on the CPU: a Dataset.
 
     split, CIFAR-10: "random" (40,000 train, 10,000 valid), "last" (report 4: the last 10,000 training images are valid) or "all"
     (report 3, and report 2's 50k runs: 50,000 train, no valid).
     split, faces21: "photograph" (never two faces of one photograph on both sides) or "leak" (one turned copy of every face is made
     beforehand and all images are split at random, so that a face and its copy may part: how "valid" can come to know "train").
-    None: the first of these. normalise: one of MEAN_STD, for class images; None: as NORMALISED says. Raises DataError where data are
-    missing or broken, ValueError for a split that `name` does not have.
+    split, caltech35: "given" (its train, val and test), or others of its parts as train: "train+addition" (valid: val), "all" (train, val
+    and addition) or "val+addition", both without valid.
+    None: the first of these. normalise: one of MEAN_STD, for class images; None: as NORMALISED says. side: of caltech35's images, in
+    pixels. Raises DataError where data are missing or broken, ValueError for a split that `name` does not have.
     """
     if name not in NAMES:
         raise DataError(f"There is no data set {name}. There are {', '.join(NAMES)}.")
@@ -305,7 +309,8 @@ def load(name, root="data", synthetic=False, split=None, split_seed=0, normalise
     if split not in SPLITS[name]:
         raise ValueError(f"--split {split} is not one of {name}'s: {', '.join(SPLITS[name])}")
     try:
-        raw = _twin(name) if synthetic else _cached(name, Path(root), *locate(name, root))
+        size = [side] if name == "caltech35" else []
+        raw = _twin(name, *size) if synthetic else _cached(name, Path(root), *locate(name, root), *size)
     except OSError as e:  # a file that is not there or may not be read, a link that leads nowhere
         raise DataError(f"{name} under {root} cannot be read ({e}). Mend that, or remove the data set and get it again.") from e
     images, targets, part = raw["images"], raw["targets"], raw["part"]
@@ -321,6 +326,9 @@ def load(name, root="data", synthetic=False, split=None, split_seed=0, normalise
         held_out = photographs[: round(VALID_SHARE * len(photographs))]
         is_valid = torch.isin(raw["group"], held_out)
         train, valid = everything[~is_valid], everything[is_valid]
+    elif split in ("train+addition", "all", "val+addition") and name == "caltech35":
+        train = everything[torch.isin(part, torch.tensor({"train+addition": [0, 3], "all": [0, 1, 3], "val+addition": [1, 3]}[split]))]
+        valid = valid[:0] if split in WITHOUT_VALID else valid
     elif split == "last":
         train, valid = train[:-n_valid], train[-n_valid:]
     elif split in ("random", "leak"):
@@ -359,7 +367,9 @@ def locate(name, root="data"):
         if any((root / name / part / "label.txt").is_file() for part in ("I", "II")):
             return root / name, _read_faces
         raise DataError(f"No {name} under {root}: looked for {name}/I/label.txt and {name}/II/label.txt. To get it: {COURSE_COPY}.")
-    raise DataError(f"{name} can only be generated so far: add --synthetic.")
+    if all((root / name / part).is_dir() for part in CALTECH_PARTS):
+        return root / name, _read_caltech
+    raise DataError(f"No {name} under {root}: looked for {name}/{{{','.join(CALTECH_PARTS)}}}. To get it: {COURSE_COPY}.")
 
 
 def _read_cifar_batches(folder):
@@ -466,6 +476,40 @@ def _read_faces(folder):
                 classes=[], source="photographs with label.txt")
 
 
+def _read_caltech(folder, side):
+    """Report 5: {train,val,addition}/CLASS/*.jpg and test/*.jpg with test/annotions.txt (sic), lines of file,label. Grey becomes RGB; resized
+    to side x side, bicubic, aspect not kept."""
+    classes = sorted(_visible_folders(folder / "train"), key=lambda name: (len(name), name))  # 0 ... 34, in the order of the numbers
+    files = []
+    for number, part in enumerate(CALTECH_PARTS):
+        if part == "test":
+            files += [(path, classes.index(label), number) for path, label in _read_annotations(folder / part, classes)]
+            continue
+        if sorted(_visible_folders(folder / part)) != sorted(classes) or classes != [str(i) for i in range(len(classes))]:
+            raise DataError(f"{folder / part} should hold the class folders 0, 1, 2, ..., the same as in train; unpack it again with "
+                            "`python data.py unpack ARCHIVE`.")
+        files += [(path, label, number) for label, c in enumerate(classes) for path in sorted((folder / part / c).iterdir())
+                  if path.suffix.lower() in (".jpg", ".jpeg", ".png") and not path.name.startswith(".")]
+    if {number for _, _, number in files} != set(range(len(CALTECH_PARTS))):
+        raise DataError(f"One of {', '.join(CALTECH_PARTS)} in {folder} holds no image. Unpack it again with `python data.py unpack ARCHIVE`.")
+    images = [np.asarray(_open_image(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
+              for path, _, _ in tqdm(files, "decoding caltech35", leave=False, disable=None)]
+    return dict(images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), targets=torch.tensor([label for _, label, _ in files]),
+                part=torch.tensor([number for _, _, number in files]), classes=classes, source="the course's folders")
+
+
+def _read_annotations(folder, classes):
+    """[(path, label), ...] of a test folder's annotions.txt. Raises DataError with the number of a line that is not file,label."""
+    path, found = folder / "annotions.txt", []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
+        file, _, label = (word.strip() for word in line.rpartition(","))
+        if line.strip() and (label not in classes or not file or Path(file).name != file):
+            raise DataError(f"{path}, line {number} is not the name of a file here, a comma and a class. Mend or remove that line.")
+        if line.strip():
+            found.append((folder / file, label))
+    return found
+
+
 def _open_image(path):
     try:
         image = Image.open(path)
@@ -487,8 +531,9 @@ def _with_turned_copies(images, targets, generator):
 # ----------------------------------------------------------------------------------------------------------------- cache
 
 
-def _cached(name, root, folder, read):
-    """What `read(folder)` gives, decoded once. The cache's name holds a digest of every file's name, size and time."""
+def _cached(name, root, folder, read, *size):
+    """What `read(folder, *size)` gives, decoded once. The cache's name holds a digest of every file's name, size and time."""
+    name = "_".join([name, *map(str, size)])
     key = hashlib.sha256(f"1 {name} {read.__name__}".encode())
     shown = Path(root.resolve().name, folder.relative_to(root))  # the same for data, ./data and /box/data
     for here, folders, files in os.walk(folder, followlinks=True):
@@ -508,7 +553,7 @@ def _cached(name, root, folder, read):
             except Exception as e:  # torn by a full disk, say
                 reason = type(e).__name__
             print(f"data.py: the cache {file} cannot be used ({reason}); decoding again", file=sys.stderr)
-        raw = read(folder)
+        raw = read(folder, *size)
         raw["fingerprint"] = _fingerprint(raw)
         for old in file.parent.glob(f"{name}-*.pt*"):  # whoever has one open keeps what he has
             old.unlink()
@@ -553,13 +598,13 @@ FACE_STROKES = ((0, 1), (1, 2), (3, 4), (4, 5), (6, 16), (16, 7), (8, 17), (17, 
                 (19, 15), (15, 20), (19, 14), (14, 20))
 
 
-def _twin(name):
-    """A generated data set in the image shape of `name`, always the same, made in memory in a second or two."""
+def _twin(name, side=32):
+    """A generated data set in the image shape of `name`, objects side x side, always the same, made in memory in a second or two."""
     generator = torch.Generator().manual_seed({"cifar10": 10, "faces21": 21, "caltech35": 35}[name])
     if name == "faces21":
         raw = _drawn_faces(320, generator)
     else:
-        side, classes, counts = (32, 10, (2000, 0, 500)) if name == "cifar10" else (112, 35, (560, 140, 140))
+        classes, counts = (10, (2000, 0, 500)) if name == "cifar10" else (35, (560, 140, 140, 280))
         labels = torch.cat([torch.arange(n) % classes for n in counts])
         raw = dict(images=_drawn_objects(labels, side, generator), targets=labels, classes=[f"object {i}" for i in range(classes)],
                    part=torch.cat([torch.full((n,), i) for i, n in enumerate(counts)]))

@@ -444,8 +444,82 @@ class CNN(nn.Module):
         return self.fc(self.flatten(self.block2(self.block1(x))))
 
 
+class Base(nn.Module):
+    """Report 5: three convolutions and global max pooling, (n, 3, 112, 112) -> logits (n, 35); 398,243 parameters. Its feature vector, of 256,
+    is what the pooling gives, before batch norm and ReLU.
+    """
+
+    input_shape = (3, 112, 112)
+    task = "classes"
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 64, 7, stride=2, padding=3), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),  # 112 -> 56 -> 28
+            nn.Conv2d(64, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(), nn.MaxPool2d(2),  # 14
+            nn.Conv2d(128, 256, 3, padding=1), nn.AdaptiveMaxPool2d(1), nn.Flatten())
+        self.classifier = nn.Sequential(nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 35))
+
+    def forward(self, x):
+        return self.classifier(self.features(x))
+
+
+def conv_bn(c_in, c_out, kernel, stride=1):
+    return nn.Sequential(nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(c_out))
+
+
+class Residual(nn.Module):
+    """ReLU of `body` plus shortcut (He et al., 2016): the input itself, or a 1x1 convolution of it where its size changes."""
+
+    def __init__(self, body, c_in, c_out, stride=1):
+        super().__init__()
+        self.body = body
+        self.shortcut = nn.Identity() if c_in == c_out and stride == 1 else conv_bn(c_in, c_out, 1, stride)
+        self.relu = nn.ReLU()
+
+    def forward(self, x):
+        return self.relu(self.body(x) + self.shortcut(x))
+
+
+def basic(c_in, c_out, stride=1):
+    """A basic block: two 3x3 convolutions."""
+    return Residual(nn.Sequential(conv_bn(c_in, c_out, 3, stride), nn.ReLU(), conv_bn(c_out, c_out, 3)), c_in, c_out, stride)
+
+
+def bottleneck(c_in, middle, c_out, stride=1):
+    """A bottleneck: 1x1 down to `middle` channels, 3x3 (which strides, as torchvision's does), 1x1 up."""
+    return Residual(nn.Sequential(conv_bn(c_in, middle, 1), nn.ReLU(), conv_bn(middle, middle, 3, stride), nn.ReLU(), conv_bn(middle, c_out, 1)),
+                    c_in, c_out, stride)
+
+
+class SmallResNet(nn.Module):
+    """Report 5: a 7x7 convolution, two residual blocks, global max pooling and one linear layer, (n, 3, 112, 112) -> logits (n, 35). Its feature
+    vector is what the pooling gives."""
+
+    input_shape = (3, 112, 112)
+    task = "classes"
+
+    def __init__(self, blocks, features):
+        super().__init__()
+        self.features = nn.Sequential(conv_bn(3, 64, 7, stride=2), nn.ReLU(), *blocks, nn.AdaptiveMaxPool2d(1), nn.Flatten())  # 112 -> 56 -> 28
+        self.classifier = nn.Linear(features, 35)
+
+    def forward(self, x):
+        return self.classifier(self.features(x))
+
+
+def basic_block():
+    """Report 5's net of two basic blocks; a feature vector of 128."""
+    return SmallResNet([basic(64, 64), basic(64, 128, stride=2)], 128)
+
+
+def bottleneck_net():
+    """Report 5's net of two bottlenecks; a feature vector of 256."""
+    return SmallResNet([bottleneck(64, 32, 128), bottleneck(128, 64, 256, stride=2)], 256)
+
+
 MODELS = {"keypoint": Keypoint, "lenet5": LeNet5, "vgg13": vgg13, "vgg16": vgg16, "vgg19": vgg19, "nin": NiN, "googlenet": GoogLeNet,
-          "resnet18": resnet18, "net": Net, "mlp": MLP, "cnn": CNN}
+          "resnet18": resnet18, "net": Net, "mlp": MLP, "cnn": CNN, "base": Base, "basic_block": basic_block, "bottleneck": bottleneck_net}
 IMAGENET = {"resnet18": "ResNet18_Weights.IMAGENET1K_V1"}  # torchvision's names of pretrained weights
 
 
@@ -468,12 +542,13 @@ def last_linear(model):
 
 
 def freeze(model, part):
-    """Freezes "features" (all but the last linear layer) or "none" of a net: their parameters learn nothing. Gives the frozen layers, which
-    are to stay in eval mode, so that batch norm keeps its statistics and dropout is off."""
+    """Freezes "features", "classifier" or "none" of a net: their parameters learn nothing. The classifier is what follows the feature vector:
+    model.classifier or, in a net without one, the last linear layer; the features are all the rest. Gives the frozen layers, which are to stay
+    in eval mode, so that batch norm keeps its statistics and dropout is off."""
     if part == "none":
         return []
-    _, last = last_linear(model)
-    frozen = [layer for layer in model.modules() if not list(layer.children()) and layer is not last]
+    classifier = set(getattr(model, "classifier", last_linear(model)[1]).modules())
+    frozen = [layer for layer in model.modules() if not list(layer.children()) and (layer in classifier) == (part == "classifier")]
     for layer in frozen:
         layer.requires_grad_(False)
     return frozen

@@ -133,7 +133,7 @@ def make_parser():
     g.add_argument("--data-dir", default="data", help="folder of the data sets")
     g.add_argument("--synthetic", action="store_true", help="the data set's generated twin: same shape, fewer images, no files")
     g.add_argument("--split", help="cifar10: random (40,000 / 10,000), last (the last 10,000 are valid) or all (no valid set); faces21: photograph or leak; "
-                                      "default: the first")
+                                      "caltech35: given, train+addition, all or val+addition; default: the first")
     g.add_argument("--split-seed", default=0, type=whole, help="seed of the split; --seed does not change it")
     g.add_argument("--normalise", choices=data.MEAN_STD,
                    help="images by 0.5 and 0.5, or by the mean and deviation of that data set's colours; default: half for cifar10, imagenet for "
@@ -246,8 +246,8 @@ def parse(argv):
         if given.get("test_weights") == "final":
             parser.error("--early-stop ends with the best epoch's weights; leave out --test-weights final")
         args.test_weights = given.get("test_weights", "best")
-    if args.split == "all" and (args.schedule == "plateau" or args.valid_rotation or args.early_stop or args.test_weights == "best"):
-        parser.error("--schedule plateau, --valid-rotation, --early-stop and --test-weights best need a valid set; --split all has none")
+    if args.split in data.WITHOUT_VALID and (args.schedule == "plateau" or args.valid_rotation or args.early_stop or args.test_weights == "best"):
+        parser.error(f"--schedule plateau, --valid-rotation, --early-stop and --test-weights best need a valid set; --split {args.split} has none")
     if args.test_each_epoch and (args.data == "faces21" or args.test_weights != "final"):
         parser.error("--test-each-epoch needs a test set, which faces21 does not have, and scores the weights of each epoch, not the best on valid")
     if args.data == "faces21" and (args.label_smoothing or args.protocol == "report"):
@@ -619,7 +619,7 @@ def log_row(folder, row, args):
     def show(name, scale=1, digits=4):
         value = row[name]
         return "-" if value is None else f"{scale * value:.{digits}f}" if value < 1e4 else f"{value:.3g}"
-    parts = ["train"] + ["valid"] * (args.split != "all") + ["test"] * args.test_each_epoch
+    parts = ["train"] + ["valid"] * (args.split not in data.WITHOUT_VALID) + ["test"] * args.test_each_epoch
     loss = "".join(f" {part} {show(part + '_loss')}" for part in parts)
     accuracy = "".join(f" {part} {show(part + '_acc', 100, 2)} %" for part in parts)
     say(folder, f"epoch {row['epoch']}/{args.epochs}  lr {row['lr']:g}  loss{loss}{'  acc' + accuracy if row['train_acc'] is not None else ''}"

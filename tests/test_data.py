@@ -318,7 +318,7 @@ def test_broken_image_folder(tmp_path, what, words):
     assert_sentences(str(e.value))
 
 
-@pytest.mark.parametrize("name", ["cifar10", "faces21"])
+@pytest.mark.parametrize("name", data.NAMES)
 @pytest.mark.parametrize("path", ["", "{}", "{}/train", "{}/I", "cifar-10-batches-py"])
 def test_missing_data_and_files_for_folders(tmp_path, name, path):
     root = tmp_path / "root"
@@ -327,6 +327,78 @@ def test_missing_data_and_files_for_folders(tmp_path, name, path):
         (root / path.format(name)).write_text("a file where a folder should be")
     with pytest.raises(data.DataError, match=f"looked for .*python data.py {'fetch' if name == 'cifar10' else 'unpack'}") as e:
         data.load(name, root)
+    assert_sentences(str(e.value))
+
+
+def caltech_folder(root, classes=12):
+    """caltech35 with few classes: per class 2 training images, 1 of val and 1 of addition, and one test image of every second class.
+    The red of an image is 10 times its class, its green tells its part."""
+    folder, lines = root / "caltech35", []
+    for number, (part, count) in enumerate((("train", 2), ("val", 1), ("addition", 1))):
+        for c in range(classes):
+            (folder / part / str(c)).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (30 + c, 20), (10 * c, 50 * number, 0)).save(folder / part / str(c) / f"{i}.png")
+    (folder / "test").mkdir()
+    for c in range(0, classes, 2):
+        Image.new("L", (25, 25), 10 * c).save(folder / "test" / f"t{c}.png")
+        lines.append(f"t{c}.png,{c}\n")
+    (folder / "test" / "annotions.txt").write_text("".join(lines[::-1]))  # in any order
+    return folder
+
+
+def test_caltech35_its_parts_and_what_each_split_makes_of_them(tmp_path):
+    caltech_folder(tmp_path)
+    loaded = {split: data.load("caltech35", tmp_path, split=split) for split in data.SPLITS["caltech35"]}
+    assert {split: (len(d.train), len(d.valid), len(d.test)) for split, d in loaded.items()} == {
+        "given": (24, 12, 6), "train+addition": (36, 12, 6), "all": (48, 0, 6), "val+addition": (24, 0, 6)}
+    d = loaded["given"]
+    assert d.classes == [str(c) for c in range(12)] and d.images.shape == (54, 3, 112, 112) and not d.synthetic
+    assert (d.images[..., 56, 56][:, 0] == 10 * d.targets).all()  # 10 is the class after 9, and annotions.txt is read
+    greens = {split: {part: sorted(set((d.images[getattr(d, part), 1, 56, 56] // 50).tolist())) for part in ("train", "valid")} for split, d in loaded.items()}
+    assert greens == {"given": {"train": [0], "valid": [1]}, "train+addition": {"train": [0, 2], "valid": [1]}, "all": {"train": [0, 1, 2], "valid": []},
+                      "val+addition": {"train": [1, 2], "valid": []}}
+    assert all(torch.equal(other.test, d.test) and other.fingerprint == d.fingerprint for other in loaded.values())
+    assert (d.images[d.test].float().std(1) == 0).all()  # grey became RGB
+
+
+def test_caltech35_is_resized_bicubic_to_either_side_and_each_has_its_cache(tmp_path):
+    folder = caltech_folder(tmp_path)
+    pattern = Image.fromarray((torch.rand(20, 31, 3, generator=torch.Generator().manual_seed(0)) * 255).byte().numpy())
+    pattern.save(folder / "train" / "0" / "0.png")
+    for side in (112, 224):
+        d = data.load("caltech35", tmp_path, side=side)
+        expected = torch.from_numpy(np.asarray(pattern.resize((side, side), Image.Resampling.BICUBIC)).copy()).permute(2, 0, 1)
+        assert torch.equal(d.images[0], expected)
+    assert len(list((tmp_path / ".cache").glob("*.pt"))) == 2 and data.load("caltech35", tmp_path, side=112).images.shape[-1] == 112
+    assert len(list((tmp_path / ".cache").glob("*.pt"))) == 2
+
+
+@pytest.mark.parametrize("what, words", [("class", ["val", "0, 1, 2, ..."]), ("names", ["train", "0, 1, 2, ..."]), ("empty", ["holds no image"]),
+                                         ("label", ["annotions.txt, line 2", "a comma and a class"]), ("outside", ["annotions.txt, line 1"]),
+                                         ("file", ["t0.png", "no such file"]), ("annotions", ["annotions.txt"])])
+def test_broken_caltech35(tmp_path, what, words):
+    folder = caltech_folder(tmp_path)
+    annotions = folder / "test" / "annotions.txt"
+    if what == "class":
+        (folder / "val" / "3").rename(tmp_path / "elsewhere")
+    elif what == "names":
+        for part in ("train", "val", "addition"):
+            (folder / part / "3").rename(folder / part / "cat")
+    elif what == "empty":
+        for path in folder.glob("addition/*/*"):
+            path.unlink()
+    elif what == "label":
+        annotions.write_text("t2.png,2\nt0.png,99\n")
+    elif what == "outside":
+        annotions.write_text("../train/0/0.png,0\n")
+    elif what == "file":
+        (folder / "test" / "t0.png").unlink()
+    else:
+        annotions.unlink()
+    with pytest.raises(data.DataError) as e:
+        data.load("caltech35", tmp_path)
+    assert all(word in str(e.value) for word in words)
     assert_sentences(str(e.value))
 
 
@@ -720,7 +792,8 @@ def test_twin_shape_and_parts(twins, name):
     d, (shape, classes, counts) = twins[name], SHAPES[name]
     assert d.synthetic and d.source == "generated" and d.images.dtype == torch.uint8 and d.images.shape[1:] == shape
     assert (len(d.train), len(d.valid), len(d.test)) == counts and len(d.classes) == classes
-    assert torch.cat([d.train, d.valid, d.test]).unique().numel() == len(d.images) == sum(counts)
+    addition = len(data.load(name, synthetic=True, split="train+addition").train) - len(d.train) if name == "caltech35" else 0
+    assert torch.cat([d.train, d.valid, d.test]).unique().numel() == len(d.images) - addition == sum(counts) and addition in (0, 280)
     for part in filter(len, (d.train, d.valid, d.test) if classes else ()):
         assert d.targets[part].unique().tolist() == list(range(classes))
 

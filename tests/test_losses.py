@@ -45,3 +45,81 @@ def test_l2_penalty_sums_the_squares_of_all_parameters_and_its_gradient_is_twice
     penalty.backward()
     for p in model.parameters():
         assert torch.allclose(p.grad, 2 * p)
+
+
+# ---------------------------------------------------------------------------------------------------------------- report 5
+
+
+def batch(n=12, d=5, classes=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, dtype=torch.float64, generator=generator), torch.randint(classes, (n,), generator=generator)
+
+
+def cosine(a, b):
+    return sum(x * y for x, y in zip(a, b)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
+def by_brute_force(features, labels, loss, margin):
+    """The mean over anchors of the largest loss of all their triplets, and the number of images that are no anchors."""
+    points, labels = features.tolist(), labels.tolist()
+    of_anchors = []
+    for a in range(len(labels)):
+        positives = [p for p in range(len(labels)) if labels[p] == labels[a] and p != a]
+        negatives = [n for n in range(len(labels)) if labels[n] != labels[a]]
+        triplets = [max(0, loss(points[a], points[p], points[n]) + margin) for p in positives for n in negatives]
+        of_anchors += [max(triplets)] if triplets else []
+    return (sum(of_anchors) / len(of_anchors) if of_anchors else 0.0), len(labels) - len(of_anchors)
+
+
+TRIPLETS = {losses.triplet_cosine: lambda a, p, n: cosine(a, n) - cosine(a, p), losses.triplet_euclid: lambda a, p, n: math.dist(a, p) - math.dist(a, n)}
+
+
+@pytest.mark.parametrize("loss", TRIPLETS)
+@pytest.mark.parametrize("margin", [0.0, 0.25, 3.0])
+@pytest.mark.parametrize("n, classes, seed", [(12, 4, 0), (12, 9, 1), (6, 1, 2), (2, 2, 3), (1, 1, 4), (30, 3, 5)])
+def test_triplet_losses_are_the_hardest_of_all_triplets(loss, margin, n, classes, seed):
+    features, labels = batch(n, 5, classes, seed)
+    expected, alone = by_brute_force(features, labels, TRIPLETS[loss], margin)
+    assert math.isclose(loss(features, labels, margin).item(), expected, rel_tol=1e-10, abs_tol=1e-12) and losses.left_out(labels) == alone
+
+
+def test_triplet_losses_by_hand():
+    features, labels = torch.tensor([[0.0, 0], [3, 4], [0, 1], [6, 8]], dtype=torch.float64), torch.tensor([0, 0, 1, 1])
+    # anchors: d(0,1) = 5 against d(0,2) = 1; 5 against d(1,2) = 18 ** 0.5; d(2,3) = 85 ** 0.5 against 1; the same against d(3,1) = 5
+    expected = (5 - 1 + 5 - 18 ** 0.5 + 85 ** 0.5 - 1 + 85 ** 0.5 - 5) / 4 + 0.25
+    assert math.isclose(losses.triplet_euclid(features, labels).item(), expected)
+    features = torch.tensor([[1.0, 0], [2, 0], [0, 5], [3, 3]], dtype=torch.float64)
+    half = 0.5 ** 0.5  # the last lies at 45 degrees to all others: hardest negative of both of class 0, and half alike to its own
+    assert math.isclose(losses.triplet_cosine(features, labels, 1.0).item(), (2 * (half - 1 + 1) + max(0, 0 - half + 1) + (half - half + 1)) / 4)
+
+
+@pytest.mark.parametrize("loss", TRIPLETS)
+def test_gradients_of_triplet_losses(loss):
+    features, labels = batch()
+    assert torch.autograd.gradcheck(lambda f: loss(f, labels, 3.0), features.requires_grad_())
+
+
+@pytest.mark.parametrize("loss", TRIPLETS)
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 2, 3], [0, 0, 0, 1]])
+def test_gradients_stay_finite_where_features_coincide_are_zero_or_lack_a_partner(loss, labels):
+    features = torch.tensor([[1.0, 2], [1, 2], [1, 2], [0, 0]], dtype=torch.float64, requires_grad=True)
+    value = loss(features, torch.tensor(labels))
+    value.backward()
+    assert value.isfinite() and features.grad.isfinite().all()
+    assert value == 0 or len(set(labels)) == 2
+
+
+@pytest.mark.parametrize("loss", TRIPLETS)
+def test_well_separated_classes_have_no_triplet_loss_and_margin_is_a_quarter(loss):
+    features, labels = torch.tensor([[1.0, 0], [1, 0.01], [0, 1], [0.01, 1]], dtype=torch.float64), torch.tensor([0, 0, 1, 1])
+    assert loss(features, labels).item() == 0
+    assert math.isclose(loss(torch.ones(4, 2, dtype=torch.float64), labels).item(), 0.25)
+
+
+def test_square_and_mean_square_of_softmax_by_hand():
+    logits, labels = torch.tensor([[math.log(2), 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64), torch.tensor([0, 2])
+    # softmax: 1/2 1/4 1/4 and 1/3 1/3 1/3
+    expected = 1 / 4 + 1 / 16 + 1 / 16 + 1 / 9 + 1 / 9 + 4 / 9
+    assert math.isclose(losses.square(logits, labels).item(), expected) and math.isclose(losses.mean_square(logits, labels).item(), expected / 6)
+    for loss in (losses.square, losses.mean_square):
+        assert torch.autograd.gradcheck(lambda z: loss(z, labels), logits.clone().requires_grad_())

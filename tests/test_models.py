@@ -78,10 +78,11 @@ def test_parameter_counts_of_resnet18(stem, first, known):
 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_what_each_net_wants_and_gives(name):
+    shape, outputs = {"keypoint": ((1, 112, 112), 42), **dict.fromkeys(("base", "basic_block", "bottleneck"), ((3, 112, 112), 35))}.get(name, ((3, 32, 32), 10))
     with torch.device("meta"):
         model = models.build(name)
-        assert (model.input_shape, model.task) == (((1, 112, 112), "landmarks") if name == "keypoint" else ((3, 32, 32), "classes"))
-        assert model(torch.empty(5, *model.input_shape)).shape == ((5, 42) if name == "keypoint" else (5, 10))
+        assert (model.input_shape, model.task) == (shape, "landmarks" if name == "keypoint" else "classes")
+        assert model(torch.empty(5, *shape)).shape == (5, outputs)
 
 
 @pytest.mark.parametrize("name, flags", [("lenet5", {"norm": "gn", "act": "relu", "dropconnect": 0.5}), ("vgg19", {"norm": "gn", "dropconnect": 0.5}),
@@ -623,3 +624,66 @@ def test_frozen_features_learn_nothing_and_keep_their_statistics():
     changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
     assert changed == {"fc3.weight", "fc3.bias"}
     assert models.freeze(models.build("net"), "none") == []
+
+
+# ------------------------------------------------------------------------------------------------------------- report 5's nets
+
+
+def with_bn(*convs):
+    """Weights of convolutions without bias, (in, out, kernel), each with batch norm."""
+    return sum(c_in * c_out * kernel ** 2 + 2 * c_out for c_in, c_out, kernel in convs)
+
+
+@pytest.mark.parametrize("name, features, known", [
+    ("base", 256, by_hand([(3, 64, 7), (64, 128, 3), (128, 256, 3)], [(256, 64), (64, 35)], 0, (64, 128, 256, 64))),
+    ("basic_block", 128, with_bn((3, 64, 7), (64, 64, 3), (64, 64, 3), (64, 128, 3), (128, 128, 3), (64, 128, 1)) + 129 * 35),
+    ("bottleneck", 256, with_bn((3, 64, 7), (64, 32, 1), (32, 32, 3), (32, 128, 1), (64, 128, 1), (128, 64, 1), (64, 64, 3), (64, 256, 1), (128, 256, 1)) + 257 * 35)])
+def test_report_5s_nets_their_sizes_and_feature_vectors(name, features, known):
+    model = models.build(name)
+    sizes, x = sizes_in(model), torch.randn(2, 3, 112, 112)
+    assert models.count_parameters(model) == known and (name != "base" or known == 398_243)
+    assert sizes["features"] == (features,) and sizes["classifier"] == (35,)
+    assert torch.equal(model.eval()(x), model.classifier(model.features(x)))
+    grids = []
+    for layer in model.features[:-1]:
+        x = layer(x)
+        grids.append(x.shape[-1])
+    assert grids == ([56, 56, 56, 28, 28, 28, 28, 14, 14, 1] if name == "base" else [56, 56, 56, 28, 1])
+
+
+def test_bases_features_are_taken_before_batch_norm_and_relu():
+    model = models.build("base")
+    assert kinds(*model.features) == "Conv2d BatchNorm2d ReLU MaxPool2d Conv2d BatchNorm2d ReLU MaxPool2d Conv2d AdaptiveMaxPool2d Flatten".split()
+    assert kinds(*model.classifier) == "BatchNorm1d ReLU Linear BatchNorm1d ReLU Linear".split()
+
+
+@pytest.mark.parametrize("ours, theirs", [
+    (lambda: models.basic(64, 64), lambda blocks, project: blocks.BasicBlock(64, 64)),
+    (lambda: models.basic(64, 128, 2), lambda blocks, project: blocks.BasicBlock(64, 128, 2, project(64, 128, 2))),
+    (lambda: models.bottleneck(64, 32, 128), lambda blocks, project: blocks.Bottleneck(64, 32, 1, project(64, 128, 1))),
+    (lambda: models.bottleneck(128, 64, 256, 2), lambda blocks, project: blocks.Bottleneck(128, 64, 2, project(128, 256, 2)))])
+def test_residual_blocks_are_torchvisions(ours, theirs):
+    from torchvision.models import resnet
+
+    torch.manual_seed(0)
+    ours, theirs = ours().double(), theirs(resnet, lambda c_in, c_out, stride: nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))).double()
+    fill(theirs)
+    pairs = [[m for m in block.modules() if isinstance(m, (nn.Conv2d, nn.BatchNorm2d))] for block in (ours, theirs)]
+    if isinstance(theirs, resnet.Bottleneck) or len(pairs[0]) > 4:  # torchvision lists its norms and its projection elsewhere
+        convs, norms = ([m for m in pairs[1] if isinstance(m, kind)] for kind in (nn.Conv2d, nn.BatchNorm2d))
+        pairs[1] = [layer for two in zip(convs, norms, strict=True) for layer in two]
+    for mine, its in zip(*pairs, strict=True):
+        mine.load_state_dict(its.state_dict())
+    x = torch.randn(2, ours.body[0][0].in_channels, 7, 7, dtype=torch.float64)
+    for training in (False, True):
+        assert near(ours.train(training)(x), theirs.train(training)(x))
+
+
+@pytest.mark.parametrize("name", ["base", "bottleneck"])
+def test_features_or_the_classifier_can_be_frozen(name):
+    for part, learns in (("features", "classifier"), ("classifier", "features")):
+        model = models.build(name)
+        frozen = models.freeze(model, part)
+        assert {key.partition(".")[0] for key, p in model.named_parameters() if p.requires_grad} == {learns}
+        assert {id(layer) for layer in frozen} == {id(m) for m in getattr(model, part).modules() if not list(m.children())}
+    assert models.freeze(models.build(name), "none") == []
