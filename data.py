@@ -32,7 +32,9 @@ from PIL import Image
 from tqdm import tqdm
 
 NAMES = ("cifar10", "faces21", "caltech35")
-SPLITS = {"cifar10": ("random", "all", "last"), "faces21": ("photograph", "leak"), "caltech35": ("given", "train+addition", "all", "val+addition")}
+CALTECH_PARTS = ("train", "val", "test", "addition")
+CALTECH_TRAIN = {"given": [0], "train+addition": [0, 3], "all": [0, 1, 3], "val+addition": [1, 3]}  # the parts that train, by split
+SPLITS = {"cifar10": ("random", "all", "last"), "faces21": ("photograph", "leak"), "caltech35": tuple(CALTECH_TRAIN)}
 WITHOUT_VALID = ("all", "val+addition")  # of these splits
 CIFAR_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 MEAN_STD = {"half": ([0.5] * 3, [0.5] * 3), "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
@@ -40,7 +42,6 @@ MEAN_STD = {"half": ([0.5] * 3, [0.5] * 3), "cifar10": ([0.4914, 0.4822, 0.4465]
 NORMALISED = {"cifar10": "half", "caltech35": "imagenet"}  # by the reports; faces21: each crop by its own mean and deviation
 VALID_SHARE = 0.2  # reports 1, 2 and 4: 80 % train, 20 % valid (CIFAR-10: 40,000 and 10,000)
 FACE_SIDE = 112
-CALTECH_PARTS = ("train", "val", "test", "addition")
 COURSE_COPY = "it is the course's own copy: put its archive on this box and run `python data.py unpack ARCHIVE`"
 
 
@@ -326,8 +327,8 @@ def load(name, root="data", synthetic=False, split=None, split_seed=0, normalise
         held_out = photographs[: round(VALID_SHARE * len(photographs))]
         is_valid = torch.isin(raw["group"], held_out)
         train, valid = everything[~is_valid], everything[is_valid]
-    elif split in ("train+addition", "all", "val+addition") and name == "caltech35":
-        train = everything[torch.isin(part, torch.tensor({"train+addition": [0, 3], "all": [0, 1, 3], "val+addition": [1, 3]}[split]))]
+    elif name == "caltech35":
+        train = everything[torch.isin(part, torch.tensor(CALTECH_TRAIN[split]))]
         valid = valid[:0] if split in WITHOUT_VALID else valid
     elif split == "last":
         train, valid = train[:-n_valid], train[-n_valid:]
@@ -397,8 +398,7 @@ def _read_cifar_folders(folder):
         if here != classes or len(classes) != 10:
             raise DataError(f"{folder / side} should hold ten class folders, the same in train and test; it holds {len(here)}. "
                             f"Remove {folder} and unpack it again with `python data.py unpack ARCHIVE`.")
-        files = [(p.stem.zfill(8), label, p) for label, c in enumerate(classes) for p in (folder / side / c).iterdir()
-                 if p.suffix.lower() in (".png", ".jpg", ".jpeg") and not p.name.startswith(".")]
+        files = [(p.stem.zfill(8), label, p) for label, c in enumerate(classes) for p in _visible_images(folder / side / c)]
         if not files:
             raise DataError(f"{folder / side} holds no .png or .jpg image. Remove {folder} and unpack it again.")
         for _, label, path in tqdm(sorted(files), f"decoding {side}", leave=False, disable=None):
@@ -417,6 +417,11 @@ def _read_cifar_folders(folder):
 def _visible_folders(path):
     """Names of the folders in `path`, sorted, without those that Jupyter or macOS hide there; none where it is no folder."""
     return sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")) if path.is_dir() else []
+
+
+def _visible_images(folder):
+    """The .png and .jpg files in `folder`, sorted, without those that are hidden."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg") and not p.name.startswith("."))
 
 
 def read_labels(path):
@@ -479,17 +484,15 @@ def _read_faces(folder):
 def _read_caltech(folder, side):
     """Report 5: {train,val,addition}/CLASS/*.jpg and test/*.jpg with test/annotions.txt (sic), lines of file,label. Grey becomes RGB; resized
     to side x side, bicubic, aspect not kept."""
-    classes = sorted(_visible_folders(folder / "train"), key=lambda name: (len(name), name))  # 0 ... 34, in the order of the numbers
-    files = []
+    classes, files = [str(i) for i in range(len(_visible_folders(folder / "train")))], []
     for number, part in enumerate(CALTECH_PARTS):
         if part == "test":
             files += [(path, classes.index(label), number) for path, label in _read_annotations(folder / part, classes)]
             continue
-        if sorted(_visible_folders(folder / part)) != sorted(classes) or classes != [str(i) for i in range(len(classes))]:
+        if _visible_folders(folder / part) != sorted(classes):
             raise DataError(f"{folder / part} should hold the class folders 0, 1, 2, ..., the same as in train; unpack it again with "
                             "`python data.py unpack ARCHIVE`.")
-        files += [(path, label, number) for label, c in enumerate(classes) for path in sorted((folder / part / c).iterdir())
-                  if path.suffix.lower() in (".jpg", ".jpeg", ".png") and not path.name.startswith(".")]
+        files += [(path, label, number) for label, c in enumerate(classes) for path in _visible_images(folder / part / c)]
     if {number for _, _, number in files} != set(range(len(CALTECH_PARTS))):
         raise DataError(f"One of {', '.join(CALTECH_PARTS)} in {folder} holds no image. Unpack it again with `python data.py unpack ARCHIVE`.")
     images = [np.asarray(_open_image(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC))

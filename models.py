@@ -444,24 +444,28 @@ class CNN(nn.Module):
         return self.fc(self.flatten(self.block2(self.block1(x))))
 
 
-class Base(nn.Module):
-    """Report 5: three convolutions and global max pooling, (n, 3, 112, 112) -> logits (n, 35); 398,243 parameters. Its feature vector, of 256,
-    is what the pooling gives, before batch norm and ReLU.
-    """
+class FeatureNet(nn.Module):
+    """Report 5: layers that end in a global max pooling, whose output is the feature vector, then a classifier; (n, 3, 112, 112) -> logits (n, 35)."""
 
     input_shape = (3, 112, 112)
     task = "classes"
 
-    def __init__(self):
+    def __init__(self, layers, classifier):
         super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 7, stride=2, padding=3), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),  # 112 -> 56 -> 28
-            nn.Conv2d(64, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(), nn.MaxPool2d(2),  # 14
-            nn.Conv2d(128, 256, 3, padding=1), nn.AdaptiveMaxPool2d(1), nn.Flatten())
-        self.classifier = nn.Sequential(nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 35))
+        self.features = nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten())
+        self.classifier = classifier
 
     def forward(self, x):
         return self.classifier(self.features(x))
+
+
+def base():
+    """Report 5's net of three convolutions: 398,243 parameters, a feature vector of 256, taken before batch norm and ReLU."""
+    return FeatureNet(
+        [nn.Conv2d(3, 64, 7, stride=2, padding=3), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),  # 112 -> 56 -> 28
+         nn.Conv2d(64, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(), nn.MaxPool2d(2),  # 14
+         nn.Conv2d(128, 256, 3, padding=1)],
+        nn.Sequential(nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 35)))
 
 
 def conv_bn(c_in, c_out, kernel, stride=1):
@@ -492,34 +496,18 @@ def bottleneck(c_in, middle, c_out, stride=1):
                     c_in, c_out, stride)
 
 
-class SmallResNet(nn.Module):
-    """Report 5: a 7x7 convolution, two residual blocks, global max pooling and one linear layer, (n, 3, 112, 112) -> logits (n, 35). Its feature
-    vector is what the pooling gives."""
-
-    input_shape = (3, 112, 112)
-    task = "classes"
-
-    def __init__(self, blocks, features):
-        super().__init__()
-        self.features = nn.Sequential(conv_bn(3, 64, 7, stride=2), nn.ReLU(), *blocks, nn.AdaptiveMaxPool2d(1), nn.Flatten())  # 112 -> 56 -> 28
-        self.classifier = nn.Linear(features, 35)
-
-    def forward(self, x):
-        return self.classifier(self.features(x))
-
-
 def basic_block():
     """Report 5's net of two basic blocks; a feature vector of 128."""
-    return SmallResNet([basic(64, 64), basic(64, 128, stride=2)], 128)
+    return FeatureNet([conv_bn(3, 64, 7, stride=2), nn.ReLU(), basic(64, 64), basic(64, 128, stride=2)], nn.Linear(128, 35))  # 112 -> 56 -> 28
 
 
 def bottleneck_net():
     """Report 5's net of two bottlenecks; a feature vector of 256."""
-    return SmallResNet([bottleneck(64, 32, 128), bottleneck(128, 64, 256, stride=2)], 256)
+    return FeatureNet([conv_bn(3, 64, 7, stride=2), nn.ReLU(), bottleneck(64, 32, 128), bottleneck(128, 64, 256, stride=2)], nn.Linear(256, 35))
 
 
 MODELS = {"keypoint": Keypoint, "lenet5": LeNet5, "vgg13": vgg13, "vgg16": vgg16, "vgg19": vgg19, "nin": NiN, "googlenet": GoogLeNet,
-          "resnet18": resnet18, "net": Net, "mlp": MLP, "cnn": CNN, "base": Base, "basic_block": basic_block, "bottleneck": bottleneck_net}
+          "resnet18": resnet18, "net": Net, "mlp": MLP, "cnn": CNN, "base": base, "basic_block": basic_block, "bottleneck": bottleneck_net}
 IMAGENET = {"resnet18": "ResNet18_Weights.IMAGENET1K_V1"}  # torchvision's names of pretrained weights
 
 

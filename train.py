@@ -206,9 +206,9 @@ def parse(argv):
     unset = object()
     given = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset))))
     given = {k: v for k, v in given.items() if v is not unset}
-    if args.score is not None and (others := set(given) - {"score", "again", "test_weights", "data_dir", "device"}):
-        parser.error(f"--score takes the run's own flags; leave out --{', --'.join(sorted(others)).replace('_', '-')}")
     if args.score is not None:
+        if others := set(given) - {"score", "again", "test_weights", "data_dir", "device"}:
+            parser.error(f"--score takes the run's own flags; leave out --{', --'.join(sorted(others)).replace('_', '-')}")
         if args.score == "" or given.get("test_weights") == "none":
             parser.error("--score needs a folder, and weights: --test-weights none would score nothing")
         args.test_weights, args.data_dir = given.get("test_weights"), given.get("data_dir")  # what is not given is left to the run
@@ -482,15 +482,20 @@ def fit(args, model, dataset, state, folder, stop_reason):
         if time.monotonic() - saved >= args.save_every:
             save_checkpoint(folder, model, state)
             saved = time.monotonic()
-    if state["epoch"] < args.epochs and state["steps"] < (args.max_steps or math.inf):
+    if not done(args, state):
         say(folder, f"no better epoch than {state['best']['epoch']} in {args.early_stop}: stopped early, with its weights")
     return "finished"
 
 
+def done(args, state):
+    """Has the run done its epochs or steps?"""
+    return state["epoch"] >= args.epochs or state["steps"] >= (args.max_steps or math.inf)
+
+
 def over(args, state):
-    """Has the run done its epochs or steps, or waited for a better valid epoch as long as --early-stop says?"""
-    waited = state["epoch"] - state["best"]["epoch"] if args.early_stop and state["best"] else -1
-    return state["epoch"] >= args.epochs or state["steps"] >= (args.max_steps or math.inf) or waited >= args.early_stop
+    """Is it done, or has it waited for a better valid epoch as long as --early-stop says?"""
+    best = state["best"]
+    return done(args, state) or bool(args.early_stop and best and state["epoch"] - best["epoch"] >= args.early_stop)
 
 
 def keep_best(state, row, model):
@@ -734,9 +739,11 @@ def prepare(args):
             reason = " ".join(str(e).split())[:200] or type(e).__name__ if init_file(args).exists() else "train that run first"
             raise BadInput(f"--init-from {args.init_from}: {init_file(args)} cannot be started from ({reason}).") from e
     model.frozen = models.freeze(model, args.freeze)
-    visits, scored = len(dataset.train) * (2 if args.rotated_copies else 1), [len(dataset.valid), len(dataset.test)]
-    scores_one = args.protocol == "report" and (args.batch_size == 1 or any(n % args.batch_size == 1 for n in scored))  # frozen or not
-    if args.batch_size == 1 or visits % args.batch_size == 1 or scores_one:
+
+    def leaves_one(images):
+        return args.batch_size == 1 or images % args.batch_size == 1
+    scores_one = args.protocol == "report" and (leaves_one(len(dataset.valid)) or leaves_one(len(dataset.test)))  # frozen or not
+    if scores_one or leaves_one(len(dataset.train) * (2 if args.rotated_copies else 1)):
         trial = copy.deepcopy(model)
         for layer in [] if scores_one else trial.frozen:
             layer.eval()

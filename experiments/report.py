@@ -329,9 +329,9 @@ def unsteadiness(record, first, last):
     return statistics.mean(abs(b - a) for a, b in zip(v, v[1:])) if math.isfinite(max(v)) else float("inf")
 
 
-def first_epoch(record, metric, below):
-    """The first epoch at which the metric is at most `below`; infinite if it never is."""
-    return next((float(i) for i, v in enumerate(column(record, metric), 1) if v <= below), float("inf"))
+def first_epoch(record, metric, reached):
+    """The first epoch for whose value of the metric `reached` holds; infinite if there is none."""
+    return next((float(i) for i, v in enumerate(column(record, metric), 1) if reached(v)), float("inf"))
 
 
 def K1(run):
@@ -374,14 +374,14 @@ def K7(run):
     goal = final(adam)
     if goal > column(adam)[0]:  # it blew up, as Adam at 0.01 can: its lowest loss then stands for what it had reached
         goal = min(column(adam))
-    epochs = [first_epoch(r, "valid_loss", goal) for r in (run("keypoints/adam-bn"), run("keypoints/adam-bn-dropout"), adam)]
+    epochs = [first_epoch(r, "valid_loss", lambda v: v <= goal) for r in (run("keypoints/adam-bn"), run("keypoints/adam-bn-dropout"), adam)]
     return max(epochs[:2]) < epochs[2], f"below {number(goal)} in epochs {epochs[0]:g} and {epochs[1]:g} against {epochs[2]:g}"
 
 
 def K8(run):
     step, adam = run("keypoints/adam-step"), run("keypoints/adam")
     goal = 1.5 * max(min(column(step, "train_loss")), min(column(adam, "train_loss")))  # a level that both reach
-    epochs = [first_epoch(r, "train_loss", goal) for r in (step, adam)]
+    epochs = [first_epoch(r, "train_loss", lambda v: v <= goal) for r in (step, adam)]
     change = [unsteadiness(r, 101, 250) for r in (step, adam)]
     return (epochs[0] > epochs[1] and change[0] > change[1], f"train loss below {number(goal)} from epoch {epochs[0]:g} against {epochs[1]:g}; "
             f"mean change of the valid loss after epoch 100 {number(change[0])} against {number(change[1])}")
@@ -522,8 +522,7 @@ ABLATION = "vgg5-aug vgg1-all vgg2-none vgg1-no-aug vgg1-no-l2 vgg1-no-bn vgg1-n
 
 
 def L17(run):
-    epochs = {name: next((i for i, v in enumerate(column(run(f"lenet_vgg/{name}"), "valid_acc", 1, 30), 1) if 0.8 <= v < math.inf), math.inf)
-              for name in ABLATION}
+    epochs = {name: first_epoch(run(f"lenet_vgg/{name}"), "valid_acc", lambda v: 0.8 <= v < math.inf) for name in ABLATION}
     aug, soonest = epochs["vgg5-aug"], min(list(epochs)[1:], key=epochs.get)
     return aug <= epochs[soonest] < math.inf or aug < epochs[soonest], f"epoch {aug:g}; the next, {soonest}, {epochs[soonest]:g}"
 
@@ -808,8 +807,11 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
     return paths
 
 
-def readable(declared, runs, most=7):
-    """Runs as the figures that show them: all in one, or, where they are more than `most`, by net and evenly."""
+def readable(declared, runs):
+    """Runs as the figures that show them: all in one, or, where there are more than colours, by net and evenly."""
+    import plots
+
+    most = len(plots.COLOURS)
     if len(runs) <= most:
         return [runs]
     figures, nets = [], {}
