@@ -57,7 +57,7 @@ flags    = $(strip $(run.$1) $(EXTRA))
 identity = $(strip $(run.$1) $(OTHER))
 result   = $(RUNS)/$1/seed$2/result.json
 results  = $(foreach r,$1,$(foreach s,$(SEEDS),$(call result,$r,$s)))
-source   = $(patsubst --init-from=%,%,$(filter --init-from=%,$(run.$1)))
+source   = $(patsubst --init-from=%,%,$(patsubst --clean-by=%,%,$(filter --init-from=% --clean-by=%,$(run.$1))))
 # A result is stale if it, or the run that it started from, was made with other flags than are declared.
 has_text = $(findstring $1,$(file <$2))
 is_fresh = $(and $(call has_text,"flags": "$(call identity,$1)",$(call result,$1,$2)),$(if $(call source,$1),$(call \

@@ -58,6 +58,7 @@ class Dataset:
              edge of the first pixel and 112 the right or bottom edge of the last
     train, valid, test   int64 index vectors; a part that the split does not have is empty
     classes  names of the classes; empty for landmarks
+    noisy, dropped   int64 index vectors: train images whose label was changed on purpose, and those that were taken out of train
     mean, std   float32, of pixels 0..255: (c, 1, 1) for all images, or (n, 1, 1, 1) where each image has its own
     """
 
@@ -73,6 +74,8 @@ class Dataset:
     mean: torch.Tensor
     std: torch.Tensor
     fingerprint: str
+    noisy: torch.Tensor = dataclasses.field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    dropped: torch.Tensor = dataclasses.field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     def to(self, device):
         """The same data set with its tensors on `device`."""
@@ -338,6 +341,36 @@ def load(name, root="data", synthetic=False, split=None, split_seed=0, normalise
     mean, std = own_mean_std(images) if name == "faces21" else (
         255 * torch.tensor(s)[:, None, None] for s in MEAN_STD[normalise or NORMALISED[name]])
     return Dataset(name, raw["source"], synthetic, images, targets, train, valid, test, raw["classes"], mean, std, raw["fingerprint"])
+
+
+def only_classes(dataset, classes):
+    """The data set with images of these classes alone (their numbers, which they keep) in train, valid and test. Raises DataError for a number
+    that is no class."""
+    if unknown := sorted(set(classes) - set(range(len(dataset.classes)))):
+        raise DataError(f"{dataset.name} has no class {', '.join(map(str, unknown))}: its classes are 0 to {len(dataset.classes) - 1}.")
+    kept = torch.isin(dataset.targets, torch.tensor(classes))
+    return dataclasses.replace(dataset, **{part: idx[kept[idx]] for part in ("train", "valid", "test") for idx in [getattr(dataset, part)]})
+
+
+def redraw_labels(dataset, share, generator):
+    """The data set with this share of its train labels drawn anew, uniformly over the classes that train has: some keep their own (report 5).
+
+    `noisy` names those that are other ones now. With the same generator a larger share redraws the same images and more.
+    """
+    n, train = len(dataset.train), dataset.train
+    there = dataset.targets[train].unique()
+    order, drawn = torch.randperm(n, generator=generator), there[torch.randint(len(there), (n,), generator=generator)]
+    redrawn = order[: round(share * n)]
+    targets = dataset.targets.clone()
+    targets[train[redrawn]] = drawn[redrawn]
+    return dataclasses.replace(dataset, targets=targets, noisy=train[targets[train] != dataset.targets[train]])
+
+
+def drop(dataset, scores, share):
+    """The data set without this share of its train images: those of the highest `scores` (train,), which `dropped` names."""
+    order = scores.argsort(descending=True, stable=True)
+    n = round(share * len(order))
+    return dataclasses.replace(dataset, train=dataset.train[order[n:].sort().values], dropped=dataset.train[order[:n].sort().values])
 
 
 def own_mean_std(images):

@@ -2,6 +2,7 @@
 
     python train.py --model keypoint --data faces21       # mse, in px^2
     python train.py --model lenet5 --l2 0.01              # cross-entropy plus the report's L2 term
+    python train.py --model base --data caltech35 --batch-size 32 --loss triplet-cosine --freeze classifier
 """
 import math
 
@@ -74,4 +75,7 @@ def l2_penalty(model):
     return torch.dot(flat, flat)
 
 
-LOSSES = {"landmarks": mse, "classes": cross_entropy}  # by the task of a net
+LOSSES = {"mse": mse, "cross-entropy": cross_entropy, "square": square, "mean-square": mean_square, "triplet-cosine": triplet_cosine,
+          "triplet-euclid": triplet_euclid}
+OF_LOGITS, OF_FEATURES = ("cross-entropy", "square", "mean-square"), ("triplet-cosine", "triplet-euclid")  # the others are of landmarks
+SUMS = ("square",)  # over the batch; the others are means

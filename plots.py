@@ -33,7 +33,7 @@ STYLE = {"font.size": 9, "axes.titlesize": 10, "legend.fontsize": 9, "axes.grid"
 COLOURS = ["#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00"]
 MARKERS = ["o", "s", "D", "P", "p", "<", "h", ">", "d"]  # no x, star or upright triangle: those have a meaning below
 PARTS = {"train": "--", "valid": "-", "test": ":"}
-COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "penalty", "tail_loss", "valid_loss", "valid_acc", "test_loss", "test_acc",
+COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "left_out", "penalty", "tail_loss", "valid_loss", "valid_acc", "test_loss", "test_acc",
            "grad_norm", "seconds")
 # The 21 landmarks in file order: brows 0-5, eyes 6-9 with pupils 16 and 17, nose 10-12 and 18, lips 13-15, mouth's corners 19 and 20.
 STROKES = [(0, 1, 2), (3, 4, 5), (6, 16, 7), (8, 17, 9), (10, 18, 12, 11, 10), (19, 13, 20, 15, 19)]

@@ -41,12 +41,13 @@ import torch.nn.functional as F
 
 import data
 import models
-from losses import LOSSES, l2_penalty
+from losses import LOSSES, OF_FEATURES, OF_LOGITS, SUMS, l2_penalty, left_out
 
 FINISHED, BAD_INPUT, DIVERGED, STOPPED = 0, 2, 3, 75
 # Where and how a run is made, not what it is: two runs that differ only here are the same run.
 NOT_IDENTITY = {"fingerprint", "runs", "run", "seed", "data_dir", "weights", "device", "threads", "stop_after", "save_every", "restart",
                 "score", "again"}
+OF_DATA = {"cifar10": "cross-entropy", "caltech35": "cross-entropy", "faces21": "mse"}  # the loss where none is named
 
 
 class BadInput(Exception):
@@ -87,7 +88,12 @@ def counts(text):
     return tuple(count(part) for part in text.split(","))
 
 
-counts.__name__ = "list of whole numbers (such as 16,36)"
+def numbers(text):
+    """An argparse type: whole numbers from 0 on with commas, sorted, each once."""
+    return tuple(sorted({whole(part) for part in text.split(",")}))
+
+
+counts.__name__ = numbers.__name__ = "list of whole numbers (such as 16,36)"
 
 
 def duration(text):
@@ -126,7 +132,8 @@ def make_parser():
     g.add_argument("--init", **own, choices=models.INITS, help="how first weights are drawn (net: default, PyTorch's own)")
     g.add_argument("--pretrained", action="store_true", help="start from torchvision's ImageNet weights, but for a new last layer (resnet18)")
     g.add_argument("--weights", metavar="FILE", help="their file; default: torchvision's cache, downloaded into it where there is a network")
-    g.add_argument("--freeze", default="none", choices=("none", "features"), help="features: train the last layer only")
+    g.add_argument("--freeze", default="none", choices=("none", "features", "classifier"),
+                   help="layers that learn nothing: the classifier (in a net that names none: the last layer) or the features, all before it")
 
     g = parser.add_argument_group("data")
     g.add_argument("--data", default="cifar10", choices=data.NAMES, help="data set")
@@ -135,6 +142,8 @@ def make_parser():
     g.add_argument("--split", help="cifar10: random (40,000 / 10,000), last (the last 10,000 are valid) or all (no valid set); faces21: photograph or leak; "
                                       "caltech35: given, train+addition, all or val+addition; default: the first")
     g.add_argument("--split-seed", default=0, type=whole, help="seed of the split; --seed does not change it")
+    g.add_argument("--classes", type=numbers, help="only images of these classes, such as 1,4,8; they keep their numbers")
+    g.add_argument("--side", default=112, type=int, choices=(112, 224), help="caltech35: side to which its images are resized")
     g.add_argument("--normalise", choices=data.MEAN_STD,
                    help="images by 0.5 and 0.5, or by the mean and deviation of that data set's colours; default: half for cifar10, imagenet for "
                         "caltech35; faces21: each crop by its own")
@@ -146,8 +155,16 @@ def make_parser():
     g.add_argument("--input-dropout", default=0.0, type=share, metavar="P", help="share of the input values zeroed in training")
     g.add_argument("--rotated-copies", default=0.0, type=degrees, metavar="DEG",
                    help="visit every training image twice an epoch, the second time turned by an angle drawn from -DEG..DEG (report 1: 15)")
+    g.add_argument("--rotation", default=0.0, type=degrees, metavar="DEG", help="turn every training image by an angle drawn from -DEG..DEG")
+    g.add_argument("--label-noise", default=0.0, type=chance, metavar="SHARE",
+                   help="share of the train labels drawn anew over all classes, by --seed; result.json says how many changed")
+    g.add_argument("--clean-by", metavar="RUN", help="drop the train images of largest cross-entropy under the final weights of this run of the same seed")
+    g.add_argument("--clean-share", default=0.0, type=share, metavar="SHARE", help="with --clean-by: the share of the train images that is dropped")
+    g.add_argument("--drop-last", action="store_true", help="leave out the last batch of an epoch where it is not full")
 
     g = parser.add_argument_group("optimizer")
+    g.add_argument("--loss", choices=LOSSES, help="loss; default: mse for landmarks, cross-entropy for classes. The triplet losses train features")
+    g.add_argument("--margin", default=0.25, type=not_negative, help="of the triplet losses")
     g.add_argument("--optim", default="sgd", choices=("sgd", "adam"), help="optimizer; adam's betas are 0.9 and 0.999")
     g.add_argument("--lr", default=0.001, type=positive, help="learning rate")
     g.add_argument("--momentum", default=0.9, type=share, help="momentum of sgd")
@@ -227,6 +244,25 @@ def parse(argv):
     if args.normalise and args.data == "faces21":
         parser.error("--normalise is for class images; each face is normalised by its own mean and deviation")
     args.normalise = args.normalise or data.NORMALISED.get(args.data)
+    args.loss = args.loss or OF_DATA[args.data]
+    if args.data == "faces21" and (args.loss != "mse" or args.label_noise or args.classes):
+        parser.error("--classes, --label-noise and losses other than mse are for classes; faces21 has landmarks")
+    if args.data != "faces21" and args.loss == "mse":
+        parser.error(f"--loss mse is for landmarks; {args.data} has classes")
+    if "side" in given and args.data != "caltech35":
+        parser.error("--side is for caltech35; the other data sets' images are of one size")
+    if "margin" in given and args.loss not in OF_FEATURES:
+        parser.error(f"--margin does nothing without --loss {' or '.join(OF_FEATURES)}")
+    if args.loss in OF_FEATURES:
+        if given.get("test_weights", "none") != "none" or args.test_each_epoch or args.early_stop or args.protocol == "report":
+            parser.error(f"--loss {args.loss} trains features, which answer nothing yet: there is no accuracy to stop by and none to test")
+        args.test_weights = "none"
+    if bool(args.clean_by) != bool(args.clean_share):
+        parser.error("--clean-by RUN and --clean-share SHARE go together")
+    if args.clean_by and (args.init_from or args.pretrained or args.data == "faces21"):
+        parser.error("--clean-by is for classes and excludes --init-from and --pretrained")
+    if args.rotation and args.rotated_copies:
+        parser.error("--rotation and --rotated-copies exclude each other")
     for flag, owner, values in (("step_size", "schedule", ["step"]), ("milestones", "schedule", ["multistep"]),
                                 ("gamma", "schedule", ["step", "multistep", "plateau"]), ("patience", "schedule", ["plateau"])):
         if flag in given and getattr(args, owner) not in values:
@@ -250,16 +286,18 @@ def parse(argv):
         parser.error(f"--schedule plateau, --valid-rotation, --early-stop and --test-weights best need a valid set; --split {args.split} has none")
     if args.test_each_epoch and (args.data == "faces21" or args.test_weights != "final"):
         parser.error("--test-each-epoch needs a test set, which faces21 does not have, and scores the weights of each epoch, not the best on valid")
-    if args.data == "faces21" and (args.label_smoothing or args.protocol == "report"):
-        parser.error("--label-smoothing and --protocol report are for classes; faces21 has landmarks")
+    if args.label_smoothing and args.loss != "cross-entropy":
+        parser.error(f"--label-smoothing is for cross-entropy, not for {args.loss}")
+    if args.data == "faces21" and args.protocol == "report":
+        parser.error("--protocol report is for classes; faces21 has landmarks")
     if args.pretrained and args.stem == "cifar":
         parser.error("--pretrained weights are those of --stem imagenet")
     if args.pretrained and (args.model not in models.IMAGENET or args.init_from):
         parser.error(f"--pretrained is for {', '.join(models.IMAGENET)} and excludes --init-from")
     if args.weights and not args.pretrained:
         parser.error("--weights does nothing without --pretrained")
-    if args.freeze != "none" and not (args.pretrained or args.init_from):
-        parser.error("--freeze keeps layers as they are: it needs --pretrained or --init-from")
+    if args.freeze == "features" and not (args.pretrained or args.init_from):
+        parser.error("--freeze features keeps them as they are: it needs --pretrained or --init-from")
     if args.autoaugment and args.augmix:
         parser.error("--autoaugment and --augmix exclude each other")
     for flag in ("flip", "pad_crop", "autoaugment", "augmix"):
@@ -339,25 +377,41 @@ def plan_epoch(args, dataset, epoch):
     n, device = len(dataset.train), dataset.train.device
     visits = 2 * n if args.rotated_copies else n
     order = torch.randperm(visits, generator=generator)
-    return dataset.train[order.to(device) % n], draw(args, visits, generator, device, upright=order < n)
+    upright = order < n if args.rotated_copies else None
+    return dataset.train[order.to(device) % n], draw(args, visits, generator, device, upright)
 
 
 def draw(args, visits, generator, device, upright=None):
     """The augmentation that the flags ask for, of so many images, where Dataset.batch wants it."""
-    draws = data.draw(visits, generator, args.flip, args.pad_crop, args.rotated_copies, upright, args.autoaugment, args.augmix)
+    draws = data.draw(visits, generator, args.flip, args.pad_crop, args.rotated_copies or args.rotation, upright, args.autoaugment, args.augmix)
     return {k: v if k in data.ON_CPU else v.to(device) for k, v in draws.items()}
 
 
+def make_loss(args, smoothing=0.0):
+    """The loss that the flags ask for, as a function of what `predict` gives and targets. Label smoothing is for training; scores are plain."""
+    own = {"margin": args.margin} if args.loss in OF_FEATURES else {"smoothing": smoothing} if smoothing else {}
+    return functools.partial(LOSSES[args.loss], **own)
+
+
 def predict(args, model, x):
-    """The net's output in float32; computed in bfloat16 and channels-last memory with --bf16."""
+    """What the loss is of, in float32: the net's output, or its features; computed in bfloat16 and channels-last memory with --bf16."""
+    def net(x):
+        return models.with_features(model, x)[1] if args.loss in OF_FEATURES else model(x)
     if not args.bf16:
-        return model(x)
+        return net(x)
     with torch.autocast(x.device.type, torch.bfloat16):
-        return model(x.to(memory_format=torch.channels_last)).float()
+        return net(x.to(memory_format=torch.channels_last)).float()
+
+
+def count_right(args, output, y):
+    """How many answers are right, or images no anchors under a triplet loss: a tensor, 0 for landmarks."""
+    if args.loss in OF_LOGITS:
+        return (output.argmax(1) == y).sum()
+    return left_out(y) if args.loss in OF_FEATURES else torch.zeros((), device=y.device)
 
 
 def train_step(args, model, optimizer, loss_fn, x, y):
-    """One update. Gives loss, number of right answers, L2 term and gradient norm (None unless clipped) as tensors: nothing waits."""
+    """One update. Gives loss (per image), what count_right counts, L2 term and gradient norm (None unless clipped) as tensors: nothing waits."""
     if args.input_noise:
         x = x + args.input_noise * torch.randn_like(x)
     output = predict(args, model, F.dropout(x, args.input_dropout) if args.input_dropout else x)
@@ -367,28 +421,30 @@ def train_step(args, model, optimizer, loss_fn, x, y):
     (loss + penalty).backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), args.clip) if args.clip else None
     optimizer.step()
-    right = (output.argmax(1) == y).sum() if model.task == "classes" else torch.zeros_like(loss)
-    return loss.detach(), right, penalty.detach(), norm
+    return loss.detach() / (len(y) if args.loss in SUMS else 1), count_right(args, output, y), penalty.detach(), norm
 
 
 @torch.no_grad()
 def evaluate(args, model, dataset, idx, draws=None, batch_size=256):
-    """Mean loss and accuracy (None for landmarks) on the images `idx`, in eval mode, augmented by `draws` if given; as --protocol says."""
-    loss_fn, was_training = LOSSES[model.task], model.training
+    """Mean loss and accuracy (None for landmarks and features) on the images `idx`, in eval mode, augmented by `draws` if given; as --protocol
+    says. A triplet loss depends on who else is in the batch: those are of --batch-size, as in training, and mixed, always the same way."""
+    loss_fn, was_training = make_loss(args), model.training
     model.eval()
     way, batch_size = (like_report_2(model), args.batch_size) if args.protocol == "report" else (contextlib.nullcontext(), batch_size)
+    if args.loss in OF_FEATURES:
+        order, batch_size = torch.randperm(len(idx), generator=torch.Generator().manual_seed(0)), args.batch_size
+        idx, draws = idx[order.to(idx.device)], {k: v[order.to(v.device)] for k, v in (draws or {}).items()}
     total = torch.zeros(2, dtype=torch.float64, device=idx.device)
     with way:
         for first in range(0, len(idx), batch_size):
             here = slice(first, first + batch_size)
             x, y = dataset.batch(idx[here], {k: v[here] for k, v in (draws or {}).items()})
             output = predict(args, model, x)
-            total[0] += loss_fn(output, y) * len(y)
-            if model.task == "classes":
-                total[1] += (output.argmax(1) == y).sum()
+            total[0] += loss_fn(output, y) * (1 if args.loss in SUMS else len(y))
+            total[1] += count_right(args, output, y)
     model.train(was_training)
     loss, accuracy = (total / len(idx)).tolist()
-    return loss, accuracy if model.task == "classes" else None
+    return loss, accuracy if args.loss in OF_LOGITS else None
 
 
 @contextlib.contextmanager
@@ -426,15 +482,15 @@ def fit(args, model, dataset, state, folder, stop_reason):
     state: epoch and steps (done so far), step, seconds and tallies (of the epoch under way), rows (the log), best, optimizer,
     scheduler, switched. stop_reason(): why to stop now, or None.
     """
-    smoothing = {"smoothing": args.label_smoothing} if args.label_smoothing else {}  # of the training loss; scores are plain
-    loss_fn, saved = functools.partial(LOSSES[model.task], **smoothing), time.monotonic()
+    loss_fn, saved = make_loss(args, args.label_smoothing), time.monotonic()
     while not over(args, state):
         epoch, started = state["epoch"] + 1, time.monotonic()
         picks, draws = plan_epoch(args, dataset, epoch)
-        steps = min(math.ceil(len(picks) / args.batch_size), (args.max_steps or sys.maxsize) - state["steps"])
+        steps = len(picks) // args.batch_size if args.drop_last else math.ceil(len(picks) / args.batch_size)
+        steps = min(steps, (args.max_steps or sys.maxsize) - state["steps"])
         if state["step"] == 0:
             torch.manual_seed(seed_of(args.seed, epoch, "dropout"))
-            state["tallies"] = torch.zeros(3, steps, device=picks.device)  # loss, right answers and L2 term of every step
+            state["tallies"] = torch.zeros(3, steps, device=picks.device)  # loss, count_right and L2 term of every step
             if args.switch_after and epoch > args.switch_after and not state["switched"]:
                 state.update(optimizer=make_optimizer(args, model, switched=True), switched=True)
         optimizer, tallies = state["optimizer"], state["tallies"]
@@ -460,7 +516,8 @@ def fit(args, model, dataset, state, folder, stop_reason):
         images = sizes.sum().item()
         row = {"epoch": epoch, "lr": lr,
                "train_loss": (tallies[0].double() @ sizes).item() / images,
-               "train_acc": tallies[1].sum().item() / images if model.task == "classes" else None,
+               "train_acc": tallies[1].sum().item() / images if args.loss in OF_LOGITS else None,
+               "left_out": int(tallies[1].sum().item()) if args.loss in OF_FEATURES else None,  # images that were no anchor of a triplet
                "penalty": (tallies[2].double() @ sizes).item() / images,
                "tail_loss": tallies[0, -2000:].mean().item() if steps >= 2000 else None,  # what report 2's 50k runs print
                "valid_loss": None, "valid_acc": None, "test_loss": None, "test_acc": None, "grad_norm": norm.item(), "seconds": None}
@@ -500,7 +557,7 @@ def over(args, state):
 
 def keep_best(state, row, model):
     """Keeps the weights of the best valid epoch: highest accuracy, or lowest loss where there is none; the first of equals."""
-    score = row["valid_acc"] if model.task == "classes" else row["valid_loss"] and -row["valid_loss"]
+    score = row["valid_acc"] if row["valid_acc"] is not None else row["valid_loss"] and -row["valid_loss"]
     if score is not None and (state["best"] is None or score > state["best"]["score"]):
         weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
         state["best"] = {"score": score, "epoch": row["epoch"], "valid_loss": row["valid_loss"], "valid_acc": row["valid_acc"], "weights": weights}
@@ -538,11 +595,18 @@ def finish(args, model, dataset, state, folder, status, facts):
               "epochs": len(state["rows"]), "steps": state["steps"], "max_steps": args.max_steps, "seconds": round(sum(seconds), 3),
               "seconds_per_epoch": statistics.median(seconds), "threads": args.threads,
               "data": {"name": dataset.name, "source": dataset.source, "fingerprint": dataset.fingerprint, "synthetic": dataset.synthetic,
-                       "train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)}, **facts}
+                       "train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test), **about_labels(args, dataset)}, **facts}
     save_json(result, folder / "result.json")
     for old in folder.glob("checkpoint*"):
         old.unlink()
     return result
+
+
+def about_labels(args, dataset):
+    """For the result: the share of train labels that noise really changed, and how many images were dropped, of which how many were noisy."""
+    of_drop = {"dropped": len(dataset.dropped), "dropped_noisy": torch.isin(dataset.dropped, dataset.noisy).sum().item()}
+    share = len(dataset.noisy) / (len(dataset.train) + len(dataset.dropped))
+    return ({"label_noise": round(share, 6)} if args.label_noise else {}) | (of_drop if args.clean_by else {})
 
 
 # ---------------------------------------------------------------------------------------------------------------- folder
@@ -714,12 +778,40 @@ def read_json(path):
 # ------------------------------------------------------------------------------------------------------------------- run
 
 
+def load(args):
+    """The data set that the flags ask for, on the CPU: its classes, label noise and cleaning. Raises BadInput or data.DataError."""
+    dataset = data.load(args.data, args.data_dir, args.synthetic, args.split, args.split_seed, args.normalise, args.side)
+    if args.classes:
+        dataset = data.only_classes(dataset, args.classes)
+    if args.label_noise:
+        dataset = data.redraw_labels(dataset, args.label_noise, torch.Generator().manual_seed(seed_of(args.seed, "label noise")))
+    return clean(args, dataset) if args.clean_by else dataset
+
+
+@torch.no_grad()
+def clean(args, dataset):
+    """The data set without the train images to whose labels another run's net gives the largest cross-entropy. Raises BadInput."""
+    folder = Path(args.runs, args.clean_by, f"seed{args.seed}")
+    if not (folder / "model.pt").exists():
+        raise BadInput(f"--clean-by {args.clean_by}: there is no {folder / 'model.pt'}. Train that run first.")
+    _, model, seen = restore(folder, args.data_dir, args.device)
+    if seen.name != dataset.name or len(seen.images) != len(dataset.images) or model.task != "classes":
+        raise BadInput(f"--clean-by {args.clean_by} was trained on {seen.name} ({len(seen.images)} images), not on the images to be judged.")
+    if torch.isin(dataset.train, seen.train.cpu()).any():
+        raise BadInput(f"--clean-by {args.clean_by} was trained on some of the images that it is to judge: it may have learnt their labels. Name a run of "
+                       "another --split.")
+    batches = [(idx.to(seen.images.device), dataset.targets[idx].to(seen.images.device)) for idx in dataset.train.split(256)]
+    scores = torch.cat([F.cross_entropy(model(seen.batch(idx)[0]), labels, reduction="none") for idx, labels in batches])
+    return data.drop(dataset, scores.cpu(), args.clean_share)
+
+
 def prepare(args):
     """The data set and the net that the flags ask for, on their device. Raises BadInput or data.DataError."""
-    dataset = data.load(args.data, args.data_dir, args.synthetic, args.split, args.split_seed, args.normalise)
+    dataset = load(args)
     torch.manual_seed(seed_of(args.seed, "weights"))
     try:
-        model = models.build(args.model, **{flag: getattr(args, flag) for flag in models.flags_of(args.model)})
+        model = models.build(args.model, len(dataset.classes) or None, dataset.images.shape[-1],
+                             **{flag: getattr(args, flag) for flag in models.flags_of(args.model)})
     except ValueError as e:
         raise BadInput(f"{e}.") from e
     shape, task = tuple(dataset.images.shape[1:]), "classes" if dataset.classes else "landmarks"
@@ -743,7 +835,10 @@ def prepare(args):
     def leaves_one(images):
         return args.batch_size == 1 or images % args.batch_size == 1
     scores_one = args.protocol == "report" and (leaves_one(len(dataset.valid)) or leaves_one(len(dataset.test)))  # frozen or not
-    if scores_one or leaves_one(len(dataset.train) * (2 if args.rotated_copies else 1)):
+    visits = len(dataset.train) * (2 if args.rotated_copies else 1)
+    if args.drop_last and visits < args.batch_size:
+        raise BadInput(f"--drop-last leaves nothing of {visits} images in batches of {args.batch_size}. Take a smaller --batch-size.")
+    if scores_one or leaves_one(visits) and not args.drop_last or args.batch_size == 1:
         trial = copy.deepcopy(model)
         for layer in [] if scores_one else trial.frozen:
             layer.eval()
@@ -757,12 +852,13 @@ def prepare(args):
 
 
 def init_file(args):
-    """The weights that --init-from or --pretrained names: a file, or the final ones of a run and seed; None without them."""
+    """The weights that --init-from, --clean-by or --pretrained names: a file, or the final ones of a run and seed; None without them."""
     if args.pretrained:
         return models.imagenet_file(args.model, args.weights)
-    if not args.init_from:
-        return None
-    return Path(args.init_from) if args.init_from.endswith(".pt") else Path(args.runs, args.init_from, f"seed{args.seed}", "model.pt")
+    if args.init_from and args.init_from.endswith(".pt"):
+        return Path(args.init_from)
+    run = args.init_from or args.clean_by
+    return Path(args.runs, run, f"seed{args.seed}", "model.pt") if run else None
 
 
 def digest_of(file):
@@ -771,7 +867,7 @@ def digest_of(file):
 
 def defaults(model, dataset):
     """Every flag as it is where nothing is given, as JSON would give it back: for folders that an older train.py, with fewer flags, has made."""
-    own = {**models.flags_of(model), "normalise": data.NORMALISED.get(dataset)}
+    own = {**models.flags_of(model), "normalise": data.NORMALISED.get(dataset), "loss": OF_DATA[dataset]}
     return json.loads(json.dumps({**vars(make_parser().parse_args([])), **own}))
 
 
@@ -780,6 +876,7 @@ def restore(folder, data_dir=None, device="cpu", weights="model.pt"):
     made_with = read_json(Path(folder) / "args.json")
     args = argparse.Namespace(**{**defaults(made_with["model"], made_with["data"]), **made_with})
     args.device, args.data_dir, args.init_from, args.pretrained = device, data_dir or args.data_dir, None, False
+    args.clean_by = None  # it is only about what was trained on, and that run may not be here
     dataset, model = prepare(args)
     model.load_state_dict(torch.load(Path(folder) / weights, map_location=device, weights_only=True))
     return args, model.eval(), dataset
@@ -828,7 +925,7 @@ def train(args, folder, flags, stop_reason):
         return code
     dataset, model = prepare(args)
     args.fingerprint = dataset.fingerprint
-    start = read_json(init_file(args).parent / "result.json") if args.init_from else {}
+    start = read_json(init_file(args).parent / "result.json") if args.init_from or args.clean_by else {}
     facts = {"flags": flags, "init_flags": start.get("flags"), "init_digest": args.init_digest, **where_and_what(torch.device(args.device))}
     with only_process(folder):
         if (code := finished_before(args, folder, flags)) is not None:  # by another process, just now
@@ -861,6 +958,8 @@ def score(args):
         raise BadInput(f"There is no finished run in {folder}: --score takes the folder of a run and seed, such as runs/lenet_vgg/relu-wide/seed0.")
     with only_process(folder):
         result = read_json(folder / "result.json")
+        if read_json(folder / "args.json").get("loss") in OF_FEATURES:
+            raise BadInput(f"{folder} trained features with a triplet loss: its classifier has learnt nothing yet that could be scored.")
         if result.get("status") != "finished":
             raise BadInput(f"{folder} {result.get('status')}: there are no weights to score.")
         if result["test_evaluations"] and not args.again:
