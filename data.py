@@ -515,8 +515,17 @@ def _read_faces(folder):
 
 
 def _read_caltech(folder, side):
-    """Report 5: {train,val,addition}/CLASS/*.jpg and test/*.jpg with test/annotions.txt (sic), lines of file,label. Grey becomes RGB; resized
-    to side x side, bicubic, aspect not kept."""
+    """Report 5: photographs resized to side x side, bicubic, aspect not kept; grey becomes RGB."""
+    classes, files = caltech_files(folder)
+    images = [np.asarray(_open_image(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
+              for path, _, _ in tqdm(files, "decoding caltech35", leave=False, disable=None)]
+    return dict(images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), targets=torch.tensor([label for _, label, _ in files]),
+                part=torch.tensor([number for _, _, number in files]), classes=classes, source="the course's folders")
+
+
+def caltech_files(folder):
+    """caltech35's classes and files, [(path, label, number of its part), ...]: {train,val,addition}/CLASS/*.jpg and test/*.jpg with
+    test/annotions.txt (sic), lines of file,label. Raises DataError where folders or images are missing."""
     classes, files = [str(i) for i in range(len(_visible_folders(folder / "train")))], []
     for number, part in enumerate(CALTECH_PARTS):
         if part == "test":
@@ -528,10 +537,7 @@ def _read_caltech(folder, side):
         files += [(path, label, number) for label, c in enumerate(classes) for path in _visible_images(folder / part / c)]
     if {number for _, _, number in files} != set(range(len(CALTECH_PARTS))):
         raise DataError(f"One of {', '.join(CALTECH_PARTS)} in {folder} holds no image. Unpack it again with `python data.py unpack ARCHIVE`.")
-    images = [np.asarray(_open_image(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
-              for path, _, _ in tqdm(files, "decoding caltech35", leave=False, disable=None)]
-    return dict(images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), targets=torch.tensor([label for _, label, _ in files]),
-                part=torch.tensor([number for _, _, number in files]), classes=classes, source="the course's folders")
+    return classes, files
 
 
 def _read_annotations(folder, classes):

@@ -1,10 +1,14 @@
-"""Run folders in, pictures out: training curves, sweeps of a setting, and predicted over true landmarks.
+"""Run folders in, pictures out: curves, sweeps of a setting, landmarks, confusion matrices, features, the layers of a net.
 
     python plots.py curves --runs runs --out figures --seeds "0 1 2" --last 50 keypoints/adam keypoints/adam-sgd
     python plots.py sweep --what lr --seeds "0 1 2" mlp_cnn/lr-1e-1 mlp_cnn/lr-1e-2 mlp_cnn/lr-1e-3
     python plots.py by-epoch net/baseline net/bn
     python plots.py single --seeds "0 1" mlp_cnn/lr-1e-2
     python plots.py faces --runs runs --out figures keypoints/adam keypoints/adam-bn
+    python plots.py against --what label-noise caltech35/noise-0 caltech35/noise-10 caltech35/denoise-0 caltech35/denoise-10
+    python plots.py confusion caltech35/base                             # train and test, counts
+    python plots.py features --classes 1,2,3,4,5 caltech35/base          # PCA and t-SNE, train and test
+    python plots.py layers caltech35/base caltech35/bottleneck           # a table of each: output shapes and parameters
 
 Nothing here trains, and nothing needs a display. A *record* is what one run left behind, as a dict: the content of its
 result.json and, under "curves", its log.jsonl by column: {"epoch": [1, 2, ...], "train_loss": [...], ...}, with None where
@@ -15,6 +19,7 @@ import argparse
 import json
 import math
 import os
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -98,7 +103,8 @@ def draw_curves(records, last=0):
 
     A colour and a marker per run, in the order given; train dashed, valid solid, test by epoch dotted. Of several seeds: the
     mean, and a band from the smallest to the largest. A panel for the loss and, where any run has one, for the accuracy in %,
-    with a star for the final test accuracy. `last` > 0 adds panels of only that many last epochs, if there are more than that.
+    with a star for the final test accuracy, and lines where the learning rate falls, if that is at the same three epochs or fewer
+    for all. `last` > 0 adds panels of only that many last epochs, if there are more than that.
     Points far above the rest do not set the loss axis: each gets a triangle at the upper edge, the panel's title the highest."""
     groups = _by_run(records)
     names, epochs, looks = _short_names(groups), _length(records), _looks(groups)
@@ -112,8 +118,21 @@ def draw_curves(records, last=0):
         used = set()
         for ax, (metric, first) in zip(fig.subplots(rows, columns, squeeze=False).flat, panels):
             used |= _panel(ax, groups, looks, names, metric, first, epochs)
+            for epoch in _falls(records):
+                if epoch > first:
+                    ax.axvline(epoch - 0.5, color="0.35", linewidth=0.8, linestyle=(0, (1, 2)), zorder=1, label="lr falls")
+                    used.add("falls")
         _legends(fig, {run: names[run] + _note(groups[run]) for run in groups}, looks, _keys(), used, groups, names)
     return fig
+
+
+def _falls(records):
+    """The epochs that begin with a lower learning rate than the one before, if there are up to three and all records share them."""
+    found = set()
+    for record in records:
+        rates = record["curves"].get("lr") or []
+        found.add(tuple(i + 2 for i, (a, b) in enumerate(zip(rates, rates[1:])) if a is not None and b is not None and b < a))
+    return found.pop() if len(found) == 1 and len(next(iter(found))) <= 3 else ()
 
 
 def _by_run(records):
@@ -294,6 +313,7 @@ def _keys():
     keys = {part: Line2D([], [], linestyle=style, marker="o", markersize=5, color="0.35", label="test by epoch" if part == "test" else part,
                          markerfacecolor="0.35" if part == "valid" else "white") for part, style in PARTS.items()}
     keys["band"] = Patch(facecolor="0.35", alpha=0.25, label="min–max of the seeds")
+    keys["falls"] = Line2D([], [], color="0.35", linewidth=0.8, linestyle=(0, (1, 2)), label="learning rate falls")
     for name, (mark, label) in marks.items():
         keys[name] = Line2D([], [], linestyle="", marker=mark, markersize=8, color="0.35", label=label)
     return keys
@@ -592,6 +612,197 @@ def draw_faces(shown, photo=True, generated=()):
     return fig
 
 
+# ---- accuracy against a setting ----------------------------------------------------------------------------------------
+
+def against(records, values, reported, path, flag):
+    """Write the picture of test accuracy against `flag` of train.py to the PNG file `path`; see draw_against."""
+    _save(draw_against(records, values, reported, flag), path)
+
+
+def draw_against(records, values, reported, flag):
+    """A matplotlib Figure: final test accuracy in % over the value of a setting, a line for every series of runs.
+
+    values: {run: its value}; runs whose names differ in a last number alone, as noise-10 and noise-30, are one series. reported:
+    {run: accuracy as a fraction} where a report printed one: hollow markers on a thin dashed line. Measured: each seed and the line
+    through their means. A learning rate has a log axis, a share is in %. ValueError where no record has a test accuracy."""
+    records = [r for r in records if r["run"] in values and r["metrics"].get("test_acc") is not None]
+    if not records:
+        raise ValueError(f"no record has a test accuracy to draw against {flag.replace('_', ' ')}")
+    groups, series = _by_run(records), {}
+    for run in sorted(values, key=values.get):
+        series.setdefault(re.sub(r"-\d+$", "", run), []).append(run)
+    series = {name: series[name] for name in dict.fromkeys(re.sub(r"-\d+$", "", run) for run in values)}  # in the order given
+    names, looks, log = _short_names(series), _looks(series), flag == "lr"
+    scale = 1 if log else 100
+    told = {"linestyle": "--", "linewidth": 0.8, "markersize": 7, "markerfacecolor": "white"}
+    with matplotlib.rc_context(STYLE):
+        fig = _figure(7, 4)
+        ax, used = fig.subplots(), {"measured"}
+        for name, runs in series.items():
+            points = {values[run] * scale: [100 * r["metrics"]["test_acc"] for r in groups.get(run, [])] for run in runs}
+            points = {x: found for x, found in points.items() if found}
+            if points:
+                ax.plot(list(points), [np.mean(found) for found in points.values()], color=looks[name]["color"], linewidth=1.4, label=f"{name} mean")
+            for x, found in points.items():
+                ax.plot([x] * len(found), found, linestyle="", markersize=5, **looks[name], label=f"{name} measured")
+            printed = {values[run] * scale: 100 * reported[run] for run in runs if run in reported}
+            if printed:
+                ax.plot(list(printed), list(printed.values()), **looks[name], **told, zorder=1, label=f"{name} reported")
+                used.add("reported")
+        if log:
+            ax.set_xscale("log")
+        ticks = sorted({value * scale for value in values.values()})
+        ax.set_xticks(ticks, [_short(tick) for tick in ticks])
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set(xlabel={"lr": "learning rate", "label_noise": "share of train labels drawn anew (%)"}.get(flag, flag.replace("_", " ")),
+               ylabel="test accuracy (%)")
+        keys = {"measured": Line2D([], [], color="0.35", marker="o", markersize=5, label=f"measured ({_seeds(groups)})"),
+                "reported": Line2D([], [], color="0.35", marker="o", label="reported", **told)}
+        missing = {name: "" if any(run in groups for run in runs) else " (not measured)" for name, runs in series.items()}
+        of_series = {name: [r for run in runs for r in groups.get(run, [])] for name, runs in series.items()}
+        _legends(fig, {name: names[name] + missing[name] for name in series}, looks, keys, used, of_series, names)
+    return fig
+
+
+# ---- what a net of classes answers: confusion, features, layers ----------------------------------------------------------
+
+def answers(folder, data_dir=None):
+    """What the final weights of runs/REPORT/RUN/seedK/ make of its train and test images, in eval mode, not augmented:
+    {"train": {"labels": (n,), "answers": (n,), "features": (n, d)}, "test": ...} as numpy arrays; train labels as they were trained with.
+
+    Nothing is chosen by it. ValueError where the net's output is no class."""
+    import torch
+
+    import models
+    import train
+
+    args, model, dataset = train.restore(folder, data_dir=data_dir)
+    if args.loss not in train.OF_LOGITS:
+        raise ValueError(f"{folder}: its net answers with no class")
+    found = {}
+    with torch.no_grad():
+        for part in ("train", "test"):
+            batches = [(*models.with_features(model, x), y) for x, y in map(dataset.batch, getattr(dataset, part).split(128))]
+            logits, features, labels = map(torch.cat, zip(*batches))
+            found[part] = {"labels": labels.numpy(), "answers": logits.argmax(1).numpy(), "features": features.numpy()}
+    return found
+
+
+def describe(found):
+    """In numbers what `answers` found, as JSON: confusion matrices of train and test (rows: true classes), how far the test features of
+    classes 1 to 5 and of 3 and 5 lie apart (mean silhouette, -1 to 1), and their spread: root mean square distance from their mean over root
+    mean square length, 0 where all are one point."""
+    from sklearn.metrics import confusion_matrix, silhouette_score
+
+    labels, features = found["test"]["labels"], found["test"]["features"].astype(np.float64)
+    classes = np.arange(max(labels.max(), found["train"]["labels"].max()) + 1)
+
+    def silhouette(*chosen):
+        here = np.isin(labels, chosen)
+        return round(float(silhouette_score(features[here], labels[here])), 4) if len(set(labels[here])) == len(chosen) else None
+    spread = math.sqrt(features.var(0).sum() / max(np.square(features).sum(1).mean(), 1e-30))
+    return {"confusion": {part: confusion_matrix(found[part]["labels"], found[part]["answers"], labels=classes).tolist() for part in found},
+            "silhouette": {"1-5": silhouette(1, 2, 3, 4, 5), "3,5": silhouette(3, 5)}, "spread": round(spread, 4)}
+
+
+def confusion(matrices, title, path, generated=False):
+    """Write the confusion matrices {"train": rows, "test": rows} to the PNG file `path`; see draw_confusion."""
+    _save(draw_confusion(matrices, title, generated), path)
+
+
+def draw_confusion(matrices, title, generated=False):
+    """A matplotlib Figure: for train and test the count of images of each class (rows) that were called each class (columns).
+
+    The colour is the share of the row. Zeros are left blank, so that 35 classes can be read."""
+    with matplotlib.rc_context({**STYLE, "axes.grid": False, "axes.spines.top": True, "axes.spines.right": True}):
+        fig = _figure(15, 8)
+        for ax, (part, rows) in zip(fig.subplots(1, len(matrices), squeeze=False)[0], matrices.items()):
+            counts = np.array(rows)
+            shares = counts / counts.sum(1, keepdims=True).clip(1)
+            ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+            size = max(5, min(9, 230 / len(counts)))
+            for i, j in zip(*counts.nonzero()):
+                ax.text(j, i, counts[i, j], ha="center", va="center", fontsize=size, color="white" if shares[i, j] > 0.55 else "black")
+            right = counts.trace() / max(counts.sum(), 1)
+            ax.set_title(f"{part}: {100 * right:.1f} % of {counts.sum():,} right", loc="left")
+            ax.set_xticks(range(len(counts)), range(len(counts)), fontsize=size + 1.5)
+            ax.set_yticks(range(len(counts)), range(len(counts)), fontsize=size + 1.5)
+            ax.set(xlabel="called class", ylabel="true class")
+            ax.tick_params(length=0)
+        fig.suptitle(title + ": generated data, not a measurement" * generated, color="#B00000" if generated else "black", fontsize=11)
+    return fig
+
+
+def features(found, classes, title, path, generated=False):
+    """Write the PCA and t-SNE pictures of what `answers` found to the PNG file `path`; see draw_features."""
+    _save(draw_features(found, classes, title, generated), path)
+
+
+def draw_features(found, classes, title, generated=False):
+    """A matplotlib Figure: the features of train (above) and test images of `classes` in two dimensions, by PCA (left) and t-SNE.
+
+    PCA's axes are those of the train features for both; t-SNE has no axes and is made for each part by itself, from seed 0. Hollow: an
+    image that the net calls another class. ValueError where a class has no image."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    looks = _looks(classes)
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        fig = _figure(9, 8)
+        for axes, part in zip(fig.subplots(2, 2), ("train", "test")):
+            labels, called, vectors = (found[part][key] for key in ("labels", "answers", "features"))
+            if absent := sorted(set(classes) - set(labels.tolist())):
+                raise ValueError(f"no {part} image of class {', '.join(map(str, absent))}")
+            here = np.isin(labels, classes)
+            labels, called, vectors = labels[here], called[here], vectors[here].astype(np.float64)
+            if part == "train":
+                pca = PCA(2, random_state=0).fit(vectors)
+                kept = ", {:.0%} and {:.0%} of the variance".format(*pca.explained_variance_ratio_)
+            flat = {"PCA": pca.transform(vectors),
+                    "t-SNE": TSNE(2, perplexity=min(30, (len(vectors) - 1) / 3), init="pca", random_state=0).fit_transform(vectors)}
+            for ax, (kind, points) in zip(axes, flat.items()):
+                for c in classes:
+                    for right in (True, False):
+                        ax.plot(*points[(labels == c) & ((called == c) == right)].T, linestyle="", markersize=4.5, **looks[c],
+                                markerfacecolor=looks[c]["color"] if right else "none", label=f"class {c}{' called another' * (not right)}")
+                ax.set_title(f"{kind}, {part}: {len(points)} images" + kept * ((kind, part) == ("PCA", "train")), loc="left")
+                ax.set(xticks=[], yticks=[])
+                ax.margins(0.06)
+        handles = [Line2D([], [], linestyle="", markersize=6, label=f"class {c}", **looks[c]) for c in classes]
+        handles.append(Line2D([], [], linestyle="", marker="o", color="0.35", markerfacecolor="none", markersize=6, label="hollow: called another class"))
+        fig.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
+        fig.suptitle(title + ": generated data, not a measurement" * generated, color="#B00000" if generated else "black", fontsize=11)
+    return fig
+
+
+def layers(model, shape):
+    """Rows (layer, what it is, output shape, parameters) of a net at input `shape`, in the order in which the layers run."""
+    import torch
+
+    rows, hooks = [], []
+    for name, layer in model.named_modules():
+        if not list(layer.children()):
+            def note(layer, _, output, name=name):
+                rows.append((name, type(layer).__name__, list(output.shape), sum(p.numel() for p in layer.parameters())))
+            hooks.append(layer.register_forward_hook(note))
+    was_training = model.training
+    with torch.no_grad():
+        model.eval()(torch.zeros(shape))
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return rows
+
+
+def layer_table(model, batch_size):
+    """The same as a Markdown table with its sum, at a batch of so many of the net's images."""
+    shape = [batch_size, *model.input_shape]
+    rows = layers(model, shape)
+    lines = [f"| {name} | {kind} | {out} | {count:,} |" for name, kind, out, count in rows]
+    return "\n".join(["| layer | | output | parameters |", "|---|---|---|---:|", f"| input | | {shape} | |", *lines,
+                      f"| all | | | {sum(row[-1] for row in rows):,} |"])
+
+
 # ---- writing, and the command line -----------------------------------------------------------------------------------
 
 def _save(fig, path):
@@ -626,17 +837,67 @@ def _curves_command(args):
     return [path]
 
 
-def _sweep_command(args):
-    path, flag, values = Path(args.out) / "sweep.png", args.what.replace("-", "_"), {}
-    records = _records(args)
+def _values(records, flag):
+    """{run: its value of a setting} of {folder: record}."""
+    values = {}
     for folder, r in records.items():
         value = _setting(folder, flag)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{r['run']} seed {r['seed']}: its {flag} is {value!r}, not a number")
         if values.setdefault(r["run"], value) != value:
             raise ValueError(f"{r['run']}: its seeds differ in {flag}, {_short(values[r['run']])} and {_short(value)}")
-    sweep(list(records.values()), values, path, flag)
+    return values
+
+
+def _sweep_command(args):
+    path, flag, records = Path(args.out) / "sweep.png", args.what.replace("-", "_"), _records(args)
+    sweep(list(records.values()), _values(records, flag), path, flag)
     return [path]
+
+
+def _against_command(args):
+    path, flag, records = Path(args.out) / "against.png", args.what.replace("-", "_"), _records(args)
+    against(list(records.values()), _values(records, flag), {}, path, flag)
+    return [path]
+
+
+def _answered(args, draw, name):
+    """A picture of every run and seed that has weights, by draw(what it answers, title, path, generated); gives their paths."""
+    from data import DataError
+
+    paths = []
+    for folder, r in _records(args).items():
+        if not (folder / "model.pt").exists():
+            print(f"{folder}: no model.pt, left out", file=sys.stderr)
+            continue
+        paths.append(Path(args.out) / folder.relative_to(args.runs) / name)
+        try:
+            draw(answers(folder, args.data_dir), f"{r['run']}, seed {r['seed']}", paths[-1], r["data"]["synthetic"])
+        except DataError as error:
+            raise ValueError(str(error)) from None
+    return paths
+
+
+def _confusion_command(args):
+    return _answered(args, lambda found, *rest: confusion(describe(found)["confusion"], *rest), "confusion.png")
+
+
+def _features_command(args):
+    classes = [int(c) for c in args.classes.split(",")]
+    return _answered(args, lambda found, *rest: features(found, classes, *rest), "features.png")
+
+
+def _layers_command(args):
+    """Into OUT/REPORT/RUN/seedK/layers.md, at the run's batch size."""
+    import train
+
+    paths = []
+    for folder in _records(args):
+        made_with, model, _ = train.restore(folder, data_dir=args.data_dir)
+        paths.append(Path(args.out) / folder.relative_to(args.runs) / "layers.md")
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        paths[-1].write_text(layer_table(model, made_with.batch_size) + "\n")
+    return paths
 
 
 def _by_epoch_command(args):
@@ -664,14 +925,16 @@ def _faces_command(args):
 
 
 COMMANDS = {"curves": _curves_command, "sweep": _sweep_command, "by-epoch": _by_epoch_command, "single": _single_command,
-            "faces": _faces_command}
+            "faces": _faces_command, "against": _against_command, "confusion": _confusion_command, "features": _features_command,
+            "layers": _layers_command}
+ONE_A_RUN = ("single", "confusion", "features", "layers")
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="{" + ",".join(COMMANDS) + "}")
     for kind in COMMANDS:
-        sub = kinds.add_parser(kind, help="write two pictures of each run and seed into OUT/REPORT/RUN/seedK/" if kind == "single" else
+        sub = kinds.add_parser(kind, help=f"write {kind} of each run and seed into OUT/REPORT/RUN/seedK/" if kind in ONE_A_RUN else
                                f"write OUT/{kind}.png")
         sub.add_argument("run", nargs="+", metavar="REPORT/RUN", help="runs in the order of the legend or the rows")
         sub.add_argument("--runs", default="runs", help="folder of the run folders (default: runs)")
@@ -679,10 +942,13 @@ def main(argv=None):
         sub.add_argument("--seeds", default="0", help='seeds to draw, e.g. "0 1 2"; faces uses the first (default: 0)')
         if kind == "curves":
             sub.add_argument("--last", type=int, default=0, help="add panels with only this many last epochs (default: none)")
-        if kind == "sweep":
+        if kind in ("sweep", "against"):
             sub.add_argument("--what", required=True, metavar="FLAG", help="the swept setting: lr, dropout or another number in args.json")
-        if kind == "faces":
+        if kind == "features":
+            sub.add_argument("--classes", default="1,2,3,4,5", help="numbers of the classes to show (default: 1,2,3,4,5)")
+        if kind in ("faces", "confusion", "features", "layers"):
             sub.add_argument("--data-dir", default="data", help="where the data sets are (default: data)")
+        if kind == "faces":
             sub.add_argument("--no-photo", dest="photo", action="store_false", help="points only, no pixel of a face")
     args = parser.parse_args(argv)
     try:

@@ -805,13 +805,18 @@ def clean(args, dataset):
     return data.drop(dataset, scores.cpu(), args.clean_share)
 
 
+def build(args, dataset):
+    """The net that the flags ask for, for images like these; raises ValueError for flags that make no sense."""
+    flags = {flag: getattr(args, flag) for flag in models.flags_of(args.model)}
+    return models.build(args.model, classes=len(dataset.classes) or None, side=dataset.images.shape[-1], **flags)
+
+
 def prepare(args):
     """The data set and the net that the flags ask for, on their device. Raises BadInput or data.DataError."""
     dataset = load(args)
     torch.manual_seed(seed_of(args.seed, "weights"))
     try:
-        model = models.build(args.model, len(dataset.classes) or None, dataset.images.shape[-1],
-                             **{flag: getattr(args, flag) for flag in models.flags_of(args.model)})
+        model = build(args, dataset)
     except ValueError as e:
         raise BadInput(f"{e}.") from e
     shape, task = tuple(dataset.images.shape[1:]), "classes" if dataset.classes else "landmarks"

@@ -1,10 +1,10 @@
 """How fast it is, measured side by side: an epoch as train.py does it and as the reports' scripts did it, the start, a small net's step.
 
     python experiments/bench.py --data-dir data
-    python experiments/bench.py --data-dir data --faces 256 --rounds 1     # a quick look
+    python experiments/bench.py --data-dir data --images 256 --rounds 1    # a quick look
 
-Both ways run in one process, by turns, and see the same faces with the same net, loss and optimizer; medians and their ratio are
-printed beside the hardware. Where faces21 is not under --data-dir, photographs are generated into a temporary folder; it says so.
+Both ways run in one process, by turns, and see the same images with the same net, loss and optimizer; medians and their ratio are
+printed beside the hardware. Where a data set is not under --data-dir, photographs are generated into a temporary folder; it says so.
 """
 import argparse
 import contextlib
@@ -27,9 +27,9 @@ sys.path.insert(0, str(ROOT))
 
 import data  # noqa: E402
 import train  # noqa: E402
-from losses import LOSSES  # noqa: E402
 
 KEYPOINT = "--model keypoint --data faces21 --optim adam --lr 0.01 --batch-size 64 --rotated-copies 15".split()
+BASE = "--model base --data caltech35 --flip --batch-size 32 --drop-last --lr 0.01 --momentum 0".split()
 LENET = "--model lenet5 --act relu".split()
 # Run in a fresh process: train.py as it is, but that it says when its first step is done (item() waits for the device).
 FIRST_STEP = """
@@ -41,8 +41,8 @@ sys.exit(train.main(sys.argv[2:]))
 """
 
 
-class Photographs(torch.utils.data.Dataset):
-    """Faces as the reports' scripts read them, from the photograph at every visit: first all upright, then all turned by up to 15 degrees.
+class Faces(torch.utils.data.Dataset):
+    """Faces as report 1's scripts read them, from the photograph at every visit: first all upright, then all turned by up to 15 degrees.
 
     chosen: numbers of faces among data.load's, in the order of the label.txt files. Gives float32 (1, 112, 112), normalised, and (42,).
     """
@@ -50,19 +50,19 @@ class Photographs(torch.utils.data.Dataset):
     def __init__(self, folder, chosen):
         faces = [(folder / part / file, box, points) for part in ("I", "II") if (folder / part / "label.txt").is_file()
                  for file, box, points in data.read_labels(folder / part / "label.txt")]
-        self.faces = [faces[i] for i in chosen]
+        self.files = [faces[i] for i in chosen]
 
     def __len__(self):
-        return 2 * len(self.faces)
+        return 2 * len(self.files)
 
     def __getitem__(self, i):
-        path, box, points = self.faces[i % len(self.faces)]
+        path, box, points = self.files[i % len(self.files)]
         grey = Image.open(path).convert("L")
         x1, y1, x2, y2 = data.grown_box(box, *grey.size)
         side = data.FACE_SIDE  # cut and resized in one call: as quick as PIL can, and the same sub-pixel box as data.py's
         grey = grey.resize((side, side), Image.Resampling.BILINEAR, box=(x1, y1, x2, y2))
         points = torch.from_numpy((points - (x1, y1)) * (side / (x2 - x1), side / (y2 - y1))).float()
-        if i >= len(self.faces):
+        if i >= len(self.files):
             degrees = random.uniform(-15, 15)
             grey = grey.rotate(degrees, Image.Resampling.BILINEAR)
             cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -71,10 +71,31 @@ class Photographs(torch.utils.data.Dataset):
         return (x - x.mean()) / x.std(), points.flatten()
 
 
+class Objects(torch.utils.data.Dataset):
+    """caltech35 as report 5's scripts read it, from the file at every visit: opened, resized, flipped, normalised.
+
+    chosen: numbers of images among data.load's. Gives float32 (3, 112, 112) and the class's number.
+    """
+
+    def __init__(self, folder, chosen):
+        files = data.caltech_files(folder)[1]
+        self.files = [files[i] for i in chosen]
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, i):
+        path, label, _ = self.files[i]
+        image = Image.open(path).convert("RGB").resize((112, 112), Image.Resampling.BICUBIC)
+        if random.random() < 0.5:
+            image = TF.hflip(image)
+        return TF.normalize(TF.to_tensor(image), *data.MEAN_STD["imagenet"]), label
+
+
 def epoch_as_reports(args, photographs, model, optimizer):
     """One epoch in seconds. The loader's workers start with every epoch, as they do unless told otherwise."""
-    loss_fn, started, total = LOSSES[model.task], time.perf_counter(), 0.0
-    loader = torch.utils.data.DataLoader(photographs, args.batch_size, shuffle=True, num_workers=2)
+    loss_fn, started, total = train.make_loss(args), time.perf_counter(), 0.0
+    loader = torch.utils.data.DataLoader(photographs, args.batch_size, shuffle=True, num_workers=2, drop_last=args.drop_last)
     for x, y in loader:
         loss = loss_fn(model(x.to(args.device)), y.to(args.device))
         optimizer.zero_grad()
@@ -86,9 +107,10 @@ def epoch_as_reports(args, photographs, model, optimizer):
 
 def epoch_as_train(args, dataset, model, optimizer, epoch, max_steps=sys.maxsize):
     """One epoch, or its first steps, in seconds: what train.py's `fit` does, without its log."""
-    loss_fn, started, losses = LOSSES[model.task], time.perf_counter(), []
+    loss_fn, started, losses = train.make_loss(args), time.perf_counter(), []
     picks, draws = train.plan_epoch(args, dataset, epoch)
-    for first in range(0, len(picks), args.batch_size)[:max_steps]:
+    visited = len(picks) - len(picks) % args.batch_size * args.drop_last
+    for first in range(0, visited, args.batch_size)[:max_steps]:
         here = slice(first, first + args.batch_size)
         x, y = dataset.batch(picks[here], {k: v[here] for k, v in draws.items()})
         losses.append(train.train_step(args, model, optimizer, loss_fn, x, y)[0])
@@ -96,7 +118,20 @@ def epoch_as_train(args, dataset, model, optimizer, epoch, max_steps=sys.maxsize
     return time.perf_counter() - started
 
 
-def write_photographs(root):
+def write_objects(root):
+    """The generated objects as 300x200 colour JPEGs in caltech35's folders under root/caltech35: about the size of the real ones."""
+    twin, folder = data.load("caltech35", synthetic=True), root / "caltech35"
+    for part, chosen in (("train", twin.train), ("val", twin.valid), ("addition", twin.valid)):
+        for i in chosen.tolist():
+            path = folder / part / str(twin.targets[i].item()) / f"{i:04}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(twin.images[i].permute(1, 2, 0).numpy()).resize((300, 200)).save(path, quality=90)
+    (folder / "test").mkdir()
+    Image.new("RGB", (300, 200)).save(folder / "test" / "0.jpg")
+    (folder / "test" / "annotions.txt").write_text("0.jpg,0\n")
+
+
+def write_faces(root):
     """The generated faces as 160x160 colour JPEGs with label.txt under root/faces21: about the size of the real ones."""
     twin, place = data.load("faces21", synthetic=True), random.Random(0)
     for i, (pixels, landmarks) in enumerate(zip(twin.images[:, 0].numpy(), twin.targets.view(-1, 21, 2).numpy())):
@@ -111,15 +146,15 @@ def write_photographs(root):
             print(f"{i:06}.jpg", *box, *(landmarks * (side / data.FACE_SIDE) + (left, top)).ravel(), file=f)
 
 
-def time_epochs(root, count, rounds):
-    """([our seconds], [the reports' way's], number of training faces), by turns."""
-    args = train.parse([*KEYPOINT, "--data-dir", root])
+def time_epochs(flags, read, root, count, rounds):
+    """([our seconds], [the reports' way's], number of training images), by turns. read: Faces or Objects."""
+    args = train.parse([*flags, "--data-dir", root])
     (dataset, model), (_, their_model) = train.prepare(args), train.prepare(args)
     their_model = their_model.to(memory_format=torch.contiguous_format)  # the layout that a net has unless one asks for another
     optimizer, their_optimizer = train.make_optimizer(args, model), train.make_optimizer(args, their_model)
     dataset.train = dataset.train[:count]
-    photographs = Photographs(data.locate("faces21", root)[0], dataset.train.tolist())
-    for path, _, _ in photographs.faces:  # so that the first round does not pay for a cold disk
+    photographs = read(data.locate(args.data, root)[0], dataset.train.tolist())
+    for path, _, _ in photographs.files:  # so that the first round does not pay for a cold disk
         path.read_bytes()
     epoch_as_train(args, dataset, model, optimizer, 0, max_steps=2)  # nor either way for what torch sets up once
     epoch_as_reports(args, torch.utils.data.Subset(photographs, range(min(64, len(photographs)))), their_model, their_optimizer)
@@ -160,7 +195,7 @@ def row(what, unit, ours, theirs=None):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
     parser.add_argument("--data-dir", default="data", help="folder of the data sets (default: data)")
-    parser.add_argument("--faces", type=train.count, metavar="N", help="at most so many faces of the training part (default: all)")
+    parser.add_argument("--images", type=train.count, metavar="N", help="at most so many images of a training part (default: all)")
     parser.add_argument("--rounds", type=train.count, default=3, metavar="K", help="how often each thing is measured (default: 3)")
     parser.add_argument("--threads", type=train.count, metavar="N", help="CPU threads (default: torch's choice)")
     args = parser.parse_args(argv)
@@ -172,16 +207,18 @@ def main(argv=None):
     if torch.get_num_threads() > 1 and load > 0.9:  # threads wait for each other at every small operation
         print("This machine is busy: several threads may then be many times slower than --threads 1.", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
-        root, kind, cifar = args.data_dir, "photographs of faces21", ["--synthetic"]
-        try:
-            data.locate("faces21", root)
-        except data.DataError:
-            root, kind = temporary, "generated photographs"
-            write_photographs(Path(root))
-        ours, theirs, faces = time_epochs(root, args.faces, args.rounds)
-        rows = [("what", "ours", "the reports' way", "ratio", "rounds"),
-                row(f"keypoint: epoch of {2 * faces} images", "s", ours, theirs),
-                row("keypoint: start to first step", "s", time_start([*KEYPOINT, "--data-dir", root, *threads], args.rounds))]
+        cifar, rows, roots, generated = ["--synthetic"], [("what", "ours", "the reports' way", "ratio", "rounds")], {}, []
+        for flags, read, write, visits in ((KEYPOINT, Faces, write_faces, 2), (BASE, Objects, write_objects, 1)):
+            model, name = flags[1], flags[3]
+            try:
+                roots[name] = args.data_dir
+                data.locate(name, args.data_dir)
+            except data.DataError:
+                roots[name], generated = temporary, [*generated, name]
+                write(Path(temporary))
+            ours, theirs, images = time_epochs(flags, read, roots[name], args.images, args.rounds)
+            rows.append(row(f"{model}: epoch of {visits * images} images", "s", ours, theirs))
+        rows.append(row("keypoint: start to first step", "s", time_start([*KEYPOINT, "--data-dir", roots["faces21"], *threads], args.rounds)))
         with contextlib.suppress(data.DataError):
             data.load("cifar10", args.data_dir)  # writes the cache where there is none yet
             cifar = ["--data-dir", args.data_dir]
@@ -191,8 +228,9 @@ def main(argv=None):
     widths = [max(map(len, column)) for column in zip(*rows)]
     for cells in (rows[0], ["-" * width for width in widths], *rows[1:]):
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
-    print(f"Medians (lowest-highest); ratio: ours / the reports' way, by turns. Faces: {kind}, every one upright and once turned.\n"
-          "Ours keeps decoded crops in a cache, written once and not counted here; the reports' way opens each photograph anew.")
+    print("Medians (lowest-highest); ratio: ours / the reports' way, by turns. keypoint: every face upright and once turned.\n"
+          "Ours keeps decoded images in a cache, written once and not counted here; the reports' way opens each photograph anew."
+          + f"\nGenerated photographs: {', '.join(generated)}." * bool(generated))
 
 
 if __name__ == "__main__":

@@ -107,13 +107,15 @@ def epochs_done(folder):
     return log.read_text().count("\n") if log.exists() else 0
 
 
-def what_lacks(run, seed, flags, args):
-    """Why a run that is missing cannot be trained as things are, or ""."""
+def what_lacks(declared, run, seed, args):
+    """Why a run that is missing cannot be trained as things are, or ""; the run that it starts from or is cleaned by is made before it."""
     import data
 
-    ours = as_dict(flags)
-    if (source := ours.get("init-from")) and not (Path(args.runs) / source / f"seed{seed}" / "result.json").exists():
-        return f"starts from {source}, which is not there"
+    ours = as_dict(f"{declared['run'][run]} {args.flags}")
+    source = ours.get("init-from", ours.get("clean-by"))
+    if source in declared["run"] and not (Path(args.runs) / source / f"seed{seed}" / "result.json").exists():
+        if lack := what_lacks(declared, source, seed, args):
+            return lack
     if "pretrained" in ours:
         import models
 
@@ -137,7 +139,7 @@ def status(declared, runs, args, lines=True):
             state, word = state_of(Path(args.runs, run, f"seed{seed}"), flags)
             count[state] += 1
             if state == "missing":
-                lacks[what_lacks(run, seed, flags, args)].append(run)
+                lacks[what_lacks(declared, run, seed, args)].append(run)
             if lines or state not in (*DONE, "missing"):
                 print(f"  {state:12}{run} seed {seed}{'  ' + word if word else ''}")
     for lack, lacking in lacks.items():
@@ -264,16 +266,20 @@ def table(declared, name, records):
     at_end = ["late_train_acc", "late_valid_acc"] if sweep else ["train_acc", "valid_acc"]
     extra = at_end if scored else ["train_acc"] if classes else of_landmarks
     extra = [m for m in extra if any(value(r, m) is not None for r in records)]
-    head = ["run", "what changed", "reported", "measured", *map(in_words, extra), "seeds"]
+    noisy = any("label_noise" in r["data"] for r in records)
+    head = ["run", "what changed", "reported", "measured", *map(in_words, extra), *["labels changed"] * noisy, "seeds"]
     rows = []
     for run in runs:
         mine, want = by_run[run], declared["want"].get(run, "none")
-        metrics = [main] if want == "none" else [w.partition("=")[0] for w in few(want)]
+        untested = mine and all(value(r, main) is None and r["status"] == "finished" for r in mine)  # features alone
+        metrics = ["train_loss" if untested else main] if want == "none" else [w.partition("=")[0] for w in few(want)]
         diverged = sum(r["status"] == "diverged" for r in mine)
         rows.append([run.partition("/")[2], changed(declared["run"][run], declared["run"][runs[0]]),
                      "no number" if want == "none" else shown_wants(want),
                      in_line({m: measured(mine, m) for m in metrics}) if mine else "missing",
-                     *[measured(mine, m) for m in extra], f"{len(mine)}{f', {diverged} diverged' if diverged else ''}"])
+                     *[measured(mine, m) for m in extra],
+                     *[", ".join(f"{100 * r['data']['label_noise']:.1f} %" for r in mine if "label_noise" in r["data"]) or "–"] * noisy,
+                     f"{len(mine)}{f', {diverged} diverged' if diverged else ''}"])
     text = markdown(head, rows)
     if lacking := [run for run in runs if "pretrained" in as_dict(declared["run"][run]) and not by_run[run]]:
         text += (f"\n\nMissing: {', '.join(lacking)} starts from torchvision's ImageNet weights. With a network train.py downloads them; without one "
@@ -283,7 +289,38 @@ def table(declared, name, records):
         text += (f"\n\nOne test score answers a question that was settled before: valid accuracy picks {best.partition('/')[2]} "
                  f"(best epoch {measured(by_run[best], 'best_valid_acc')} valid, {measured(by_run[best], 'test_acc')} test). The other rows' test "
                  "scores are shown because the report has them, and choose nothing.")
+    text += cleaned(declared, name, records)
+    text += layers_of_nets(declared, name) if "layers" in declared["plots"][name] else ""
     return text + ("\n\n" + epoch_table(declared, name, records) if "by-epoch" in declared["plots"][name] and records else "")
+
+
+def layers_of_nets(declared, name):
+    """The layers of the nets of a comparison, a Markdown table each, at the batch size declared."""
+    import plots
+    import train
+
+    text = ""
+    for run in declared["exp"][name]:
+        args = train.parse([*declared["run"][run].split(), "--synthetic"])  # the twin has the shapes, and needs no files
+        text += f"\n\nLayers of {run.partition('/')[2]}:\n\n{plots.layer_table(train.build(args, train.load(args)), args.batch_size)}"
+    return text
+
+
+def cleaned(declared, name, records):
+    """For every run that dropped images: how many, how many of these were noisy, and what that did to the accuracy; a sentence each."""
+    lines, flags = [], {run: as_dict(declared["run"][run]) for run in declared["exp"][name]}
+    for run in flags:
+        if "clean-by" not in flags[run]:
+            continue
+        plain = {k: v for k, v in flags[run].items() if not k.startswith("clean-")}
+        before = {r["seed"]: r for other in flags if flags[other] == plain for r in records if r["run"] == other}
+        for r in records:
+            if r["run"] == run and r["seed"] in before:
+                dropped, noisy = r["data"]["dropped"], r["data"]["dropped_noisy"]
+                lines.append(f"- {run.partition('/')[2]}, seed {r['seed']}: dropped {dropped:,} images, {noisy:,} of them noisy ({noisy / dropped:.0%}; by "
+                             f"chance {r['data']['label_noise']:.0%}); test accuracy {100 * difference(final(r, 'test_acc'), final(before[r['seed']], 'test_acc')):+.1f} "
+                             f"points against {before[r['seed']]['run'].partition('/')[2]}.")
+    return "\n\n" + "\n".join(lines) if lines else ""
 
 
 def markdown(head, rows):
@@ -414,6 +451,142 @@ def tested(run, report, *names):
 def valid(run, *names, metric="valid_acc"):
     """Valid accuracies (or another metric) of runs of report 2, at their end."""
     return [final(run(f"lenet_vgg/{name}"), metric) for name in names]
+
+
+# Report 5: its scratch nets, and the nets that the second training of its section 3.3.1 gives.
+SCRATCH = "base", "basic-block", "bottleneck"
+RATES_5 = {net: [f"{net}-lr-{rate}" for rate in (10, 5, 1)] for net in ("base", "basic-block")}
+
+
+def caltech(run, *names, metric="test_acc"):
+    """Test accuracies (or another metric) of runs of report 5, at their end."""
+    return [final(run(f"caltech35/{name}"), metric) for name in names]
+
+
+def described_of(run, name):
+    """What the net of a run of report 5 answers, in numbers; a run that nobody has described counts as not run."""
+    if "described" not in run(f"caltech35/{name}"):
+        raise NotRun
+    return run(f"caltech35/{name}")["described"]
+
+
+def right(described, part, *classes):
+    """Share of the images of these classes (all, if none is named) that are called what they are."""
+    rows = described["confusion"][part]
+    classes = classes or range(len(rows))
+    return sum(rows[c][c] for c in classes) / sum(sum(rows[c]) for c in classes)
+
+
+def C1(run):
+    tested, trained = caltech(run, *SCRATCH), caltech(run, *SCRATCH, metric="train_acc")
+    gaps = [difference(t, v) for t, v in zip(trained, tested)]
+    return (difference(max(tested), min(tested)) <= 0.06 and min(gaps[:2]) > gaps[2],
+            f"test {percent(*tested)}; train minus test {percent(*gaps)}")
+
+
+def C2(run):
+    holds, seen = [], []
+    for name in SCRATCH:
+        trained, scored = (column(run(f"caltech35/{name}"), metric, 1, 20) for metric in ("train_acc", "valid_acc"))
+        rises = [difference(b, a) for a, b in itertools.pairwise(trained)]  # rises[e - 2]: from epoch e - 1 to e
+        jump = difference(statistics.mean(scored[15:18]), statistics.mean(scored[12:15]))
+        holds.append(jump >= 0.02 and rises[14] == max(rises[4:]))
+        seen.append(f"{name} train {100 * rises[14]:+.1f} points in epoch 16, valid {100 * jump:+.1f} from epochs 13–15 to 16–18")
+    return all(holds), "; ".join(seen)
+
+
+def C3(run):
+    scratch, (vgg, resnet, vgg224, resnet224) = caltech(run, *SCRATCH), caltech(run, "vgg16-112", "resnet18-112", "vgg16-224", "resnet18-224")
+    return (min(vgg, resnet) > max(scratch) and vgg224 > vgg and resnet224 > resnet and vgg > resnet and vgg224 > resnet224,
+            f"scratch {percent(*scratch)}; at 112 {percent(vgg, resnet)}, at 224 {percent(vgg224, resnet224)}")
+
+
+def C4(run):
+    base, block, *triplet = caltech(run, "base", "basic-block", "base-cosine", "base-euclid", "basic-block-cosine", "basic-block-euclid")
+    loss, = caltech(run, "basic-block-euclid-features", metric="train_loss")
+    collapsed, whole = described_of(run, "basic-block-euclid"), described_of(run, "basic-block")
+    called = [sum(column) for column in zip(*collapsed["confusion"]["test"])]
+    return (max(triplet[:2]) < base and max(triplet[2:]) < block and triplet[3] <= 0.1 and max(called) >= 0.8 * sum(called),
+            f"base {percent(base)}, cosine and Euclidean {percent(*triplet[:2])}; basic-block {percent(block)}, {percent(*triplet[2:])}. "
+            f"basic-block-euclid calls {max(called) / sum(called):.0%} of the test images class {called.index(max(called))}; its last triplet loss is "
+            f"{number(loss)} (margin 0.25), the spread of its features {collapsed['spread']:.2f} (basic-block {whole['spread']:.2f})")
+
+
+def C5(run):
+    (base, square), (mean,) = caltech(run, "base", "base-square"), caltech(run, "base-mse", metric="train_acc")
+    return square > base and mean < 0.05, f"{percent(square)} against {percent(base)}; train accuracy of the mean {percent(mean)}"
+
+
+def C6(run):
+    holds, seen = [], []
+    for names in RATES_5.values():
+        scored, losses = caltech(run, *names), caltech(run, *names, metric="train_loss")
+        holds.append(scored[0] == max(scored) and scored[2] == min(scored) and losses[2] == max(losses))
+        seen.append(f"{', '.join(names)} {percent(*scored)}, last train loss {', '.join(map(number, losses))}")
+    return all(holds), "; ".join(seen)
+
+
+def C7(run):
+    (plain, momentum), goal = caltech(run, "base-lr-10", "base-momentum"), final(run("caltech35/base-lr-10"), "train_acc")
+    epochs = [first_epoch(run(f"caltech35/{r}"), "train_acc", lambda a: goal <= a < math.inf) for r in ("base-momentum", "base-lr-10")]
+    return (difference(momentum, plain) >= 0.03 and epochs[0] < epochs[1],
+            f"{percent(momentum)} against {percent(plain)}; train accuracy {percent(goal)} in epoch {epochs[0]:g} against {epochs[1]:g}")
+
+
+def C8(run):
+    accuracies = caltech(run, *(f"noise-{share}" for share in (0, 10, 30, 50)))
+    return all(a > b for a, b in itertools.pairwise(accuracies)), percent(*accuracies)
+
+
+def C9(run):
+    noise, denoise = (caltech(run, *(f"{kind}-{share}" for share in (10, 30, 50))) for kind in ("noise", "denoise"))
+    gains = [difference(b, a) for a, b in zip(noise, denoise)]
+    return max(map(abs, gains)) < 0.03, f"{percent(*denoise)} against {percent(*noise)}"
+
+
+def C10(run):
+    trained, holds, seen = caltech(run, "base", "basic-block", metric="train_acc"), [], []
+    for name in ("base", "basic-block"):
+        found = described_of(run, name)
+        learnt, scored, apart = right(found, "train", 3, 5), right(found, "test", 3, 5), found["silhouette"]["3,5"]
+        holds.append(difference(learnt, scored) >= 0.3 and apart < 0.1)
+        seen.append(f"{name}: classes 3 and 5 {percent(learnt)} of train right, {percent(scored)} of test, silhouette of the two {apart:.2f}")
+    return min(trained) >= 0.7 and all(holds), f"train {percent(*trained)}; " + "; ".join(seen)
+
+
+def C11(run):
+    names = [*SCRATCH, "vgg16-112", "resnet18-112", "vgg16-224", "resnet18-224"]
+    scored, apart = caltech(run, *names), [described_of(run, name)["silhouette"]["1-5"] for name in names]
+    agree = [(a > b) == (s > t) for (a, s), (b, t) in itertools.combinations(zip(scored, apart), 2)]
+    return (statistics.mean(agree) >= 0.8 and apart[5] < apart[6],
+            ", ".join(f"{name} {percent(a)}, silhouette {s:.2f}" for name, a, s in zip(names, scored, apart)))
+
+
+def C12(run):
+    square, block = caltech(run, "basic-block-square", "basic-block")
+    return difference(block, square) >= 0.1, f"{percent(square)} against {percent(block)}"
+
+
+def C13(run):
+    holds, seen = [], []
+    for name in (f"{net}{loss}" for net in ("base", "basic-block") for loss in ("", "-cosine", "-euclid", "-square")):
+        found = described_of(run, name)
+        six, every = right(found, "test", 4, 8, 14, 16, 23, 24), right(found, "test")
+        holds.append(difference(six, every) >= 0.1)
+        seen.append(f"{name} {percent(six)}, all classes {percent(every)}")
+    return all(holds), "; ".join(seen)
+
+
+def C14(run):
+    base, data, epochs = caltech(run, "base", "base-lr-10", "base-more-epochs")
+    return (difference(data, base) >= 0.05 and difference(data, epochs) >= 0.05,
+            f"{percent(base)}; with 20 more epochs {percent(epochs)}, with these and more data {percent(data)}")
+
+
+def C15(run):
+    names = [name for names in RATES_5.values() for name in names]
+    trained, scored = caltech(run, *names, metric="train_acc"), caltech(run, *names)
+    return min(trained) >= 0.95 and 0.4 <= min(scored) and max(scored) <= 0.6, f"train {percent(*trained)}; test {percent(*scored)}"
 
 
 def L1(run):
@@ -717,7 +890,7 @@ def M12():
             f"{params['cnn']:,} parameters against {params['mlp']:,}; {work['cnn']:,} multiplications an image against {work['mlp']:,}")
 
 
-CLAIMS = {f.__name__: f for f in (K1, K2, K3, K4, K5, K6, K7, K8, K9, K10, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13,
+CLAIMS = {f.__name__: f for f in (C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, K1, K2, K3, K4, K5, K6, K7, K8, K9, K10, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13,
                                   L14, L15, L16, L17, L18, L19, L20, M1, M2, M3, M4, M5, M6, M7, M8, M9, M10, M11, M12,
                                   N1, N2, N3, N4, N5, N6, N7, N8, N9, N10, N11)}
 COUNTED = ("N10", "M12")  # from the nets alone: these need no run
@@ -797,13 +970,55 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
             for run in [] if for_results else dict.fromkeys(r["run"] for r in records if r["seed"] == seed):
                 paths += plots.single(Path(runs_dir, run, f"seed{seed}"), Path(out) / run.partition("/")[2])
             continue
+        elif kind == "against":
+            values = {run: float(flags[detail]) for run, flags in ((run, as_dict(declared["run"][run])) for run in runs) if detail in flags}
+            if not any(r["run"] in values and value(r, "test_acc") is not None for r in records):
+                continue
+            printed = {run: re.search(r"\btest_acc=([\d.]+\d)", declared["want"].get(run, "")) for run in values}  # the first of a range
+            plots.against(records, values, {run: float(found[1]) for run, found in printed.items() if found}, path, detail.replace("-", "_"))
+        elif kind == "confusion":
+            for r in records:
+                if r["seed"] == seed and "described" in r:
+                    paths.append(Path(out) / f"{prefix}confusion-{r['run'].partition('/')[2]}.png")
+                    plots.confusion(r["described"]["confusion"], f"{r['run']}, seed {seed}", paths[-1], r["data"]["synthetic"])
+            continue
+        elif kind == "features":  # features:CLASSES for all runs, features:CLASSES:RUN for one
+            paths += pictures_of_features(declared, name, detail, runs_dir, seed, out, prefix, data_dir)
+            continue
+        elif kind == "layers":  # a table
+            continue
         elif kind == "faces":
             there = [run for run in runs if (Path(runs_dir) / run / f"seed{seed}" / "model.pt").exists()]
             if not there or not picture_of_faces(runs_dir, there, seed, path, data_dir, not for_results):
                 continue
         else:
-            sys.exit(f"report.py: plots.{name} asks for {kind}; there are curves, by-epoch, sweep, single, faces and pick")
+            sys.exit(f"report.py: plots.{name} asks for {kind}; there are curves, by-epoch, sweep, against, single, "
+                     "faces, confusion, features, layers and pick")
         paths.append(path)
+    return paths
+
+
+def pictures_of_features(declared, name, detail, runs_dir, seed, out, prefix, data_dir):
+    """PCA and t-SNE of the runs that have weights, as a word features:CLASSES of plots.NAME says; a run with a word features:CLASSES:RUN of its own
+    is left to that one."""
+    import data
+    import plots
+
+    classes, _, only = detail.partition(":")
+    own = [word.split(":")[2] for word in declared["plots"][name] if re.match(r"features:.*:", word)]
+    paths = []
+    for run in declared["exp"][name]:
+        folder, short = Path(runs_dir, run, f"seed{seed}"), run.partition("/")[2]
+        asked = short == only if only else short not in own
+        if asked and (folder / "result.json").exists() and (folder / "model.pt").exists():
+            try:
+                found = plots.answers(folder, data_dir)
+            except data.DataError as e:
+                print(f"report.py: no picture of the features of {run}: {e}", file=sys.stderr)
+                continue
+            paths.append(Path(out) / f"{prefix}features-{short}.png")
+            generated = plots.read_run(folder)["data"]["synthetic"]
+            plots.features(found, [int(c) for c in classes.split(",")], f"{run}, seed {seed}", paths[-1], generated)
     return paths
 
 
@@ -842,7 +1057,9 @@ def make_exp(declared, names, args):
         records = []
         for run, seed in ((run, seed) for run in declared["exp"][name] for seed in args.seeds):
             try:
-                record = plots.read_run(Path(args.runs, run, f"seed{seed}"))
+                folder = Path(args.runs, run, f"seed{seed}")
+                record = plots.read_run(folder)
+                record = record and described(record, folder, args.data_dir)
             except ValueError as e:
                 print(f"report.py: {e}", file=sys.stderr)
                 continue
@@ -870,7 +1087,7 @@ def make_exp(declared, names, args):
     return status(declared, dict.fromkeys(run for name in names for run in declared["exp"][name]), args, lines=False)
 
 
-def merge(declared, runs_dir):
+def merge(declared, runs_dir, data_dir):
     """Takes finished full-length runs on real data from `runs_dir` into results/records.jsonl; no row is ever dropped."""
     import plots
 
@@ -892,12 +1109,35 @@ def merge(declared, runs_dir):
         if rows.get((record["run"], record["seed"]), {}).get("finished_at", "") > record["finished_at"]:
             print(f"left out: {file.parent} (older than the record)")
             continue
-        rows[record["run"], record["seed"]] = record
+        rows[record["run"], record["seed"]] = described(record, file.parent, data_dir)
     text = "".join(json.dumps(rows[key], allow_nan=False) + "\n" for key in sorted(rows))
     RECORDS.parent.mkdir(exist_ok=True)
     part = RECORDS.with_suffix(".tmp")
     part.write_text(text)
     os.replace(part, RECORDS)
+
+
+def described(record, folder, data_dir):
+    """A record of caltech35 with "described": what its net answers, in numbers (plots.describe), worked out once from its weights and kept in
+    its folder; the record as it is where the weights or the data are not there."""
+    import data
+    import plots
+
+    file = Path(folder) / "described.json"
+    if record["data"]["name"] != "caltech35" or record["metrics"].get("test_acc") is None:
+        return record
+    if not file.exists():
+        if not (Path(folder) / "model.pt").exists():
+            return record
+        try:
+            text = json.dumps(plots.describe(plots.answers(folder, data_dir)))
+        except data.DataError as e:
+            print(f"report.py: {folder} is not described: {e}", file=sys.stderr)
+            return record
+        part = file.with_suffix(f".{os.getpid()}")
+        part.write_text(text)
+        os.replace(part, file)
+    return {**record, "described": json.loads(file.read_text())}
 
 
 def read_records():
@@ -906,7 +1146,7 @@ def read_records():
 
 def make_report(declared, args):
     """results/REPORT.md and results/figures/ from results/records.jsonl, and the summary in README.md."""
-    merge(declared, args.runs)
+    merge(declared, args.runs, args.data_dir)
     records = [r for r in read_records() if declared["run"].get(r["run"]) == r["flags"]]
     summaries = []
     texts = {report: (ROOT / "experiments" / f"{report}.mk").read_text() for report in map(report_of, declared["run"])}
@@ -925,7 +1165,7 @@ def make_report(declared, args):
                 seeds = [r["seed"] for r in ours if r["run"] == declared["exp"][name][-1]]
                 draw(declared, name, ours, figures, f"exp-{name}-", args.runs, args.data_dir, min(seeds, default=0), for_results=True)
                 page += [f"![{p.stem}](figures/{p.name})\n" for p in sorted(figures.glob(f"exp-{name}-*.png")) if
-                         re.fullmatch(r"curves(-\d+)?|faces|by-epoch|sweep-\w+", p.stem.removeprefix(f"exp-{name}-"))]
+                         re.fullmatch(r"curves(-\d+)?|faces|by-epoch|sweep-\w+|against|confusion-[\w-]+|features-[\w-]+", p.stem.removeprefix(f"exp-{name}-"))]
         page += ["## Claims", "", claims_table(declared, claims, mine), ""]
         (RECORDS.parent / f"{report}.md").write_text("\n".join(page))
         summaries.append(summary(declared, report, title, claims, mine))
