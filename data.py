@@ -648,7 +648,9 @@ def _twin(name, side=32):
     else:
         classes, counts = (10, (2000, 0, 500)) if name == "cifar10" else (35, (560, 140, 140, 280))
         labels = torch.cat([torch.arange(n) % classes for n in counts])
-        raw = dict(images=_drawn_objects(labels, side, generator), targets=labels, classes=[f"object {i}" for i in range(classes)],
+        images = _drawn_objects(labels, min(side, 112), generator)  # larger ones take twenty seconds to draw
+        images = images.repeat_interleave(side // images.shape[-1], -1).repeat_interleave(side // images.shape[-1], -2)
+        raw = dict(images=images, targets=labels, classes=[f"object {i}" for i in range(classes)],
                    part=torch.cat([torch.full((n,), i) for i, n in enumerate(counts)]))
     return raw | {"source": "generated", "fingerprint": _fingerprint(raw)}
 

@@ -542,13 +542,16 @@ def build(name, classes=None, side=None, **flags):
 
 
 def last_linear(model):
-    """Name and layer of the last linear layer of a net: the one that a new task replaces."""
-    return [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
+    """Name and layer of the last linear layer of a net: the one that a new task replaces. Raises ValueError for a net without any."""
+    found = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
+    if not found:
+        raise ValueError(f"{type(model).__name__} has no linear layer: where its features end and its classifier begins cannot be said")
+    return found[-1]
 
 
 def classifier_of(model):
     """What follows a net's feature vector: model.classifier or, in a net without one, the last linear layer."""
-    return getattr(model, "classifier", last_linear(model)[1])
+    return model.classifier if hasattr(model, "classifier") else last_linear(model)[1]
 
 
 def with_features(model, x):

@@ -835,7 +835,12 @@ def prepare(args):
         except Exception as e:  # whatever torch makes of a file that is no weights, or other weights
             reason = " ".join(str(e).split())[:200] or type(e).__name__ if init_file(args).exists() else "train that run first"
             raise BadInput(f"--init-from {args.init_from}: {init_file(args)} cannot be started from ({reason}).") from e
-    model.frozen = models.freeze(model, args.freeze)
+    try:
+        model.frozen = models.freeze(model, args.freeze)
+        if args.loss in OF_FEATURES:
+            models.classifier_of(model)
+    except ValueError as e:
+        raise BadInput(f"{e}. --freeze and --loss {args.loss} need that.") from e
 
     def leaves_one(images):
         return args.batch_size == 1 or images % args.batch_size == 1

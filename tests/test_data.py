@@ -865,6 +865,122 @@ def test_leak_parts_copies_from_their_faces(twins):
     assert (again - d.images[n:]).abs().mean() < 0.5  # the pixels were turned by the same angle; kept as whole numbers
 
 
+def test_twin_of_caltech35_can_be_of_the_other_side(twins):
+    d, small = data.load("caltech35", synthetic=True, side=224), twins["caltech35"]
+    assert d.images.shape == (1120, 3, 224, 224) and torch.equal(d.images[..., ::2, 1::2], small.images)  # the same drawings
+    assert d.classes == small.classes and d.fingerprint != small.fingerprint and d.batch(torch.tensor([3]))[0].shape == (1, 3, 224, 224)
+    assert all(torch.equal(getattr(d, field), getattr(small, field)) for field in ("targets", "train", "valid", "test", "mean", "std"))
+
+
+# ----------------------------------------------------------------------------------- fewer classes, wrong labels, fewer images
+
+
+def labelled(targets, valid=0, test=0, classes=35):
+    """Labels without pictures: the last `test` of them are test, those before valid, all others train."""
+    n, targets = len(targets), torch.as_tensor(targets)
+    parts = torch.arange(n).split([n - valid - test, valid, test])
+    images = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(n, 3, 1, 1)
+    return data.Dataset("caltech35", "", True, images, targets, *parts, [str(c) for c in range(classes)], torch.zeros(3, 1, 1), torch.ones(3, 1, 1), "")
+
+
+def redrawn(d, share, seed=0):
+    return data.redraw_labels(d, share, torch.Generator().manual_seed(seed))
+
+
+def test_only_classes_keeps_their_numbers_and_all_images():
+    d = labelled(torch.arange(24) % 6, valid=6, test=6, classes=6)
+    kept = data.only_classes(d, (4, 1))
+    assert (kept.train.tolist(), kept.valid.tolist(), kept.test.tolist()) == ([1, 4, 7, 10], [13, 16], [19, 22])
+    assert kept.images is d.images and torch.equal(kept.targets, d.targets) and kept.classes == d.classes and len(d.train) == 12
+    without = data.only_classes(labelled(torch.arange(12) % 6, test=6, classes=6), [5])
+    assert (without.train.tolist(), without.valid.tolist(), without.test.tolist()) == ([5], [], [11]) and without.valid.dtype == torch.int64
+
+
+@pytest.mark.parametrize("classes, words", [((1, 6), "no class 6: .* 0 to 5"), ((9, -1, 0, 7), "no class -1, 7, 9: ")])
+def test_only_classes_names_those_that_are_none(classes, words):
+    with pytest.raises(data.DataError, match="caltech35 has " + words) as e:
+        data.only_classes(labelled(torch.arange(6), classes=6), classes)
+    assert_sentences(str(e.value))
+
+
+@pytest.mark.parametrize("share, most", [(0, 0), (0.3, 12), (0.45, 18), (0.85, 35), (1, 41)])
+def test_that_share_of_the_labels_is_redrawn_to_the_image(share, most):
+    d = labelled(torch.arange(41), classes=41)  # so many classes that often none of the redrawn labels stays: the most that change are all
+    changed = [len(redrawn(d, share, seed).noisy) for seed in range(100)]
+    assert max(changed) == most and (share == 0 or min(changed) < most)
+
+
+def test_redrawing_changes_train_labels_only_and_noisy_says_which():
+    d = labelled(torch.arange(300) % 5, valid=100, test=100, classes=5)
+    d.train = d.train.flip(0)  # a train part need not be sorted
+    before, state = d.targets.clone(), torch.get_rng_state()
+    noisy = redrawn(d, 0.5)
+    assert noisy.noisy.sort().values.tolist() == (noisy.targets != before).nonzero()[:, 0].tolist() and 25 < len(noisy.noisy) <= 50
+    assert noisy.noisy.max() < 100 and noisy.noisy.dtype == torch.int64 and noisy.targets.dtype == before.dtype
+    assert torch.equal(d.targets, before) and len(d.noisy) == 0 and torch.equal(torch.get_rng_state(), state)
+    assert noisy.images is d.images and all(torch.equal(getattr(noisy, part), getattr(d, part)) for part in ("train", "valid", "test"))
+    none = redrawn(d, 0)
+    assert torch.equal(none.targets, before) and none.noisy.tolist() == []
+
+
+def test_a_larger_share_redraws_the_same_images_to_the_same_labels_and_more():
+    d = labelled(torch.arange(500) % 35)
+    few, same, more, other = redrawn(d, 0.2), redrawn(d, 0.2), redrawn(d, 0.6), redrawn(d, 0.2, seed=1)
+    assert torch.equal(few.targets, same.targets) and torch.equal(few.noisy, same.noisy) and not torch.equal(few.targets, other.targets)
+    assert set(few.noisy.tolist()) < set(more.noisy.tolist()) and torch.equal(more.targets[few.noisy], few.targets[few.noisy])
+
+
+@pytest.mark.parametrize("share", [0.3, 1])
+def test_redrawn_labels_are_even_over_the_classes_and_one_of_35_stays(share):
+    n = 100_000
+    d = labelled(torch.arange(n) % 70 % 36 % 35)  # class 0 has three times as many as class 34: what is drawn does not follow that
+    noisy = redrawn(d, share)
+    assert abs(len(noisy.noisy) / n - share * 34 / 35) < 0.0025  # 4 deviations or more
+    counts, drawn = d.targets.bincount(), noisy.targets.bincount(minlength=35)
+    expected = (1 - share) * counts + share * n / 35
+    assert ((drawn - expected).abs() < 5 * expected ** 0.5).all() and counts[0] > 2.9 * counts[34]
+    assert abs(noisy.noisy.double().mean() - n / 2) < 1000  # and anywhere in train
+
+
+def test_redrawn_labels_are_of_classes_that_train_has():
+    d = data.only_classes(labelled(torch.arange(3500) % 35, valid=700), (1, 4, 8))
+    noisy = redrawn(d, 1)
+    assert noisy.targets[d.train].unique().tolist() == [1, 4, 8]
+    assert abs(len(noisy.noisy) / len(d.train) - 2 / 3) < 0.12  # 4 deviations
+    assert torch.isin(noisy.noisy, d.train).all() and torch.equal(noisy.targets[d.valid], d.targets[d.valid])
+
+
+@pytest.mark.parametrize("share, dropped", [(0, []), (0.2, [5]), (0.35, [5, 9]), (0.6, [5, 9, 12]), (0.8, [3, 5, 9, 12]), (1, [3, 5, 6, 9, 12])])
+def test_drop_takes_the_highest_scores_out_of_train(share, dropped):
+    d = labelled(torch.arange(20), valid=3, test=3)
+    d.train = torch.tensor([3, 5, 6, 9, 12])
+    left = data.drop(d, torch.tensor([0.5, 0.9, -1.0, 0.9, 0.9]), share)  # of equals the first go first
+    assert left.dropped.tolist() == dropped and left.train.tolist() == [i for i in (3, 5, 6, 9, 12) if i not in dropped]
+    assert left.images is d.images and torch.equal(left.targets, d.targets) and left.valid.tolist() == [14, 15, 16] and left.test.tolist() == [17, 18, 19]
+    assert len(d.train) == 5 and len(d.dropped) == 0 and left.train.dtype == left.dropped.dtype == torch.int64
+
+
+def test_drop_is_by_score_not_by_place():
+    d, generator = labelled(torch.arange(2000) % 35, valid=500), torch.Generator().manual_seed(0)
+    scores = torch.randint(40, (1500,), generator=generator).float()
+    left = data.drop(d, scores, 0.25)
+    assert len(left.dropped) == 375 and torch.cat([left.train, left.dropped]).sort().values.tolist() == list(range(1500))
+    assert scores[left.dropped].min() >= scores[left.train].max() and left.train.tolist() == sorted(left.train.tolist())
+    tied = scores[left.dropped].min()
+    assert left.dropped[scores[left.dropped] == tied].max() < left.train[scores[left.train] == tied].min()
+
+
+def test_noisy_and_dropped_images_move_with_the_rest():
+    d = labelled(torch.arange(70) % 35)
+    assert d.noisy.tolist() == d.dropped.tolist() == [] and d.noisy.dtype == d.dropped.dtype == torch.int64
+    noisy = redrawn(d, 0.5)
+    left = data.drop(noisy, torch.arange(70.0), 0.1)
+    assert torch.equal(left.noisy, noisy.noisy) and left.dropped.tolist() == list(range(63, 70))
+    moved = left.to("meta")  # a device that every machine has
+    assert {k for k, v in vars(moved).items() if isinstance(v, torch.Tensor) and v.is_meta} >= {"images", "targets", "train", "noisy", "dropped", "mean"}
+    assert moved.noisy.shape == left.noisy.shape and moved.dropped.shape == (7,) and not left.noisy.is_meta
+
+
 # ----------------------------------------------------------------------------------------------------------------- fetch
 
 

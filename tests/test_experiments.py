@@ -18,7 +18,7 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "experiments"))
 import report  # noqa: E402
 
-REPORTS = ("keypoints", "lenet_vgg", "mlp_cnn", "net")
+REPORTS = ("caltech35", "keypoints", "lenet_vgg", "mlp_cnn", "net")
 
 TINY = """
 # Tiny: for the tests.
@@ -37,6 +37,14 @@ exp.chain      = tiny/c tiny/a
 plots.chain    = curves
 run.tiny/c     = $(TINY) --init-from=tiny/a
 want.tiny/c    = none
+
+## A run that another one cleans the data of.
+exp.clean      = tiny/judge tiny/cleaned
+plots.clean    = curves
+run.tiny/judge = --model base --data caltech35 --synthetic --batch-size 32 --max-steps 2 --split val+addition
+want.tiny/judge   = none
+run.tiny/cleaned  = --model base --data caltech35 --synthetic --batch-size 32 --max-steps 2 --label-noise 0.5 --clean-by=tiny/judge --clean-share 0.5
+want.tiny/cleaned = none
 
 ## What can go wrong: divergence, and data that are not there.
 exp.wrong      = tiny/lacks tiny/diverges tiny/a
@@ -338,7 +346,8 @@ def test_every_declared_run_has_flags_that_train_takes_and_what_was_reported(run
 def test_declarations_fit_together():
     assert set(DECLARED["want"]) == set(DECLARED["run"]) and set(DECLARED["plots"]) == set(DECLARED["exp"])
     assert list(DECLARED["claim"]) == list(report.CLAIMS)  # one sentence there, one function here, in the same order
-    assert {word.partition(":")[0] for words in DECLARED["plots"].values() for word in words} <= {"curves", "faces", "by-epoch", "sweep", "single", "pick"}
+    assert {word.partition(":")[0] for words in DECLARED["plots"].values() for word in words} <= {
+        "curves", "faces", "by-epoch", "sweep", "single", "pick", "against", "confusion", "features", "layers"}
     assert all(DECLARED["about"].values())
     flags = {run: json.dumps(train.identity(train.parse(f.split()))) for run, f in DECLARED["run"].items()}
     twice = [run for run, f in flags.items() if list(flags.values()).count(f) > 1]
@@ -457,6 +466,50 @@ def test_the_settings_of_report_4_are_the_reports():
         assert [f"mlp_cnn/{name}" for net in ("mlp", "cnn") for name in names[net]] == DECLARED["exp"][sweep]
 
 
+def test_the_settings_of_report_5_are_the_reports():
+    parse = {run.partition("/")[2]: train.parse(flags.split()) for run, flags in DECLARED["run"].items() if run.startswith("caltech35/")}
+    common = dict(data="caltech35", batch_size=32, optim="sgd", flip=True, drop_last=True, schedule="multistep", gamma=0.1, normalise="imagenet", test_each_epoch=False)
+    assert all(vars(a).items() >= common.items() for a in parse.values())
+    longer = {run: (a.epochs, a.milestones) for run, a in parse.items() if (a.epochs, a.milestones) != (20, (15,))}
+    assert longer == {**{f"denoise-{s}": (30, (15, 25)) for s in (0, 10, 30, 50)}, **{f"{net}-60": (60, (45,)) for net in ("base", "bottleneck")}}
+    assert {run: a.lr for run, a in parse.items() if a.lr != 0.01} == {
+        "base-lr-5": 0.005, "base-lr-1": 0.001, "basic-block-lr-5": 0.005, "basic-block-lr-1": 0.001, "base-mse-scaled": 11.2,  # 0.01 * 32 * 35
+        "basic-block-euclid-lr3-features": 0.001}
+    noisy = [f"{kind}-{s}" for kind in ("noise", "denoise", "clean", "clean-resnet18") for s in (0, 10, 30, 50)[kind.startswith("clean"):]]
+    assert {run for run, a in parse.items() if a.momentum != 0} == {"base-momentum", *noisy} and {a.momentum for a in parse.values()} == {0, 0.9}
+    assert {run: a.label_noise for run, a in parse.items() if a.label_noise} == {run: int(run.rpartition("-")[2]) / 100 for run in noisy if not run.endswith("-0")}
+    recipe = {run for run, a in parse.items() if (a.rotation, a.weight_decay) == (15, 0.001)}
+    assert recipe == {f"denoise-{s}" for s in (0, 10, 30, 50)} and all((a.rotation, a.weight_decay) == (0, 0) for run, a in parse.items() if run not in recipe)
+    assert all((a.clean_by, a.clean_share) == (f"caltech35/scorer{'-resnet18' * ('resnet18' in run)}", a.label_noise) if run.startswith("clean") else not a.clean_by
+               for run, a in parse.items())
+    more = {f"{net}-lr-{rate}": f"caltech35/{net}" for net in ("base", "basic-block") for rate in (5, 10, 1)} | dict.fromkeys(("base-momentum", "base-more-epochs"), "caltech35/base")
+    stages = {run: f"caltech35/{run}-features" for run in parse if f"{run}-features" in parse}
+    assert {run: a.init_from for run, a in parse.items() if a.init_from} == {**more, **stages} and len(stages) == 7
+    assert {run: a.split for run, a in parse.items() if a.split != "given"} == {
+        **{run: "all" for run in more if run != "base-more-epochs"}, "resnet18-224-more": "train+addition", "scorer": "val+addition", "scorer-resnet18": "val+addition",
+        "basic-block-euclid-more": "train+addition", "basic-block-euclid-more-features": "train+addition"}
+    for run, a in parse.items():  # what is frozen, and by what each part learns
+        first, second = run.endswith("-features"), run in stages
+        assert a.freeze == ("classifier" if first else "features" if second or a.pretrained else "none"), run
+        assert a.loss == (("triplet-cosine" if "cosine" in run else "triplet-euclid") if first else
+                          {"base-square": "square", "basic-block-square": "square", "base-mse": "mean-square", "base-mse-scaled": "mean-square"}.get(run, "cross-entropy")), run
+        assert a.margin == (1 if "margin1" in run and first else 0.25)
+        net = next((n for n in ("basic-block", "bottleneck", "vgg16", "resnet18") if run.startswith((n, f"scorer-{n}"))), "base")
+        assert a.model == {"basic-block": "basic_block", "vgg16": "vgg16_imagenet"}.get(net, net) and a.pretrained == (net in ("vgg16", "resnet18"))
+        assert a.side == (224 if "-224" in run or run == "scorer-resnet18" else 112), run
+    want = {run: [float(x) for x in re.findall(r"[\d.]*\d", DECLARED["want"][f"caltech35/{run}"])] for run in parse}
+    assert {run: w for run, w in want.items() if w} == {
+        "base": [0.38], "basic-block": [0.3979], "bottleneck": [0.3643], "vgg16-112": [0.8529], "resnet18-112": [0.7743], "vgg16-224": [0.9264], "resnet18-224": [0.9043],
+        "base-cosine-features": [0.188, 0.235], "base-cosine": [0.2557], "basic-block-cosine-features": [0.246, 0.25], "basic-block-cosine": [0.1993],
+        "base-euclid-features": [0.169, 0.321], "base-euclid": [0.2564], "basic-block-euclid-features": [0.163, 0.278], "basic-block-euclid": [0.0507],
+        "base-square": [0.44], "basic-block-square": [0.2614], "base-mse": [0, 0.05], "base-lr-5": [0.4471], "base-lr-10": [0.4743], "base-lr-1": [0.4229],
+        "basic-block-lr-5": [0.4471], "basic-block-lr-10": [0.4657], "basic-block-lr-1": [0.43], "base-momentum": [0.5443], "noise-10": [0.4679], "noise-30": [0.3786],
+        "noise-50": [0.3021], "denoise-10": [0.4621], "denoise-30": [0.3836], "denoise-50": [0.3226, 0.3236]}
+    assert [f"caltech35/{name}" for names in report.RATES_5.values() for name in sorted(names)] == sorted(DECLARED["exp"]["lr"])
+    assert {run.partition("/")[2] for exp in ("nets", "pretrained") for run in DECLARED["exp"][exp]} | {"resnet18-224-more"} == {
+        run.partition("/")[2] for run in DECLARED["exp"]["features"]}
+
+
 # ----------------------------------------------------------------------------------------------------------------------- records
 
 
@@ -538,8 +591,59 @@ def mlp_cnn_records(**change):
     return records
 
 
-RECORDS = {"K": keypoint_records, "L": lenet_records, "N": net_records, "M": mlp_cnn_records}
+def described(train_right, test_right, silhouette=0.2, apart=0.0, spread=0.5, special=None, all_as=None):
+    """What plots.describe gives of 35 classes of 100 images: shares right, the rest called the next class; special: another share of test images
+    for classes 4, 8, 14, 16, 23, 24; all_as: the class that nine tenths of the wrong ones are called instead."""
+    def rows(share, other):
+        rows = [[0] * 35 for _ in range(35)]
+        for c in range(35):
+            right = round(100 * (other if other is not None and c in (4, 8, 14, 16, 23, 24) else share))
+            rows[c][c] += right
+            rows[c][(c + 1) % 35] += (100 - right) // 10 if all_as is not None else 100 - right
+            rows[c][all_as or 0] += 100 - right - (100 - right) // 10 if all_as is not None else 0
+        return rows
+    return {"confusion": {"train": rows(train_right, None), "test": rows(test_right, special)}, "silhouette": {"1-5": silhouette, "3,5": apart}, "spread": spread}
+
+
+JUMP = {"train_acc": [0.03 * e for e in range(15)] + [0.6] * 5, "valid_acc": [0.3] * 15 + [0.4] * 5, "train_loss": [2.0] * 20}
+
+
+def caltech_records(**change):
+    """Records in which every claim of report 5 holds: by run, (train accuracy, test accuracy, silhouette)."""
+    runs = {"base": (0.75, 0.38, 0.1), "basic-block": (0.8, 0.4, 0.11), "bottleneck": (0.5, 0.36, 0.09), "vgg16-112": (0.99, 0.85, 0.3), "resnet18-112": (0.95, 0.77, 0.25),
+            "vgg16-224": (0.99, 0.92, 0.34), "resnet18-224": (0.97, 0.90, 0.35), "base-cosine": (0.4, 0.25, 0), "base-euclid": (0.4, 0.25, 0),
+            "basic-block-cosine": (0.3, 0.2, 0), "basic-block-euclid": (0.06, 0.05, 0), "base-square": (0.8, 0.44, 0), "basic-block-square": (0.4, 0.26, 0),
+            "base-mse": (0.04, 0.03, 0), "base-lr-10": (0.97, 0.47, 0), "base-lr-5": (0.97, 0.45, 0), "base-lr-1": (0.96, 0.42, 0), "basic-block-lr-10": (0.98, 0.47, 0),
+            "basic-block-lr-5": (0.98, 0.45, 0), "basic-block-lr-1": (0.97, 0.43, 0), "base-momentum": (1.0, 0.54, 0), "base-more-epochs": (0.97, 0.41, 0),
+            **{f"noise-{s}": (0.9, a, 0) for s, a in ((0, 0.5), (10, 0.47), (30, 0.38), (50, 0.30))},
+            **{f"denoise-{s}": (0.9, a, 0) for s, a in ((10, 0.46), (30, 0.40), (50, 0.32))}}
+    own = {"base-lr-1": dict(train_=[1.0]), "basic-block-lr-1": dict(train_=[1.0]), "base-momentum": dict(curves={"train_acc": [0.5, 0.97]}),
+           "base-lr-10": dict(train_=[0.1], curves={"train_acc": [0.5, 0.6, 0.97]}), **{net: dict(curves=JUMP) for net in report.SCRATCH}}
+    records = []
+    for run, (trained, tested, silhouette) in runs.items():
+        new = change.get(run.replace("-", "_"), {})
+        new = dict(new) if isinstance(new, dict) else {"test_acc": new}
+        collapsed = {"all_as": 2, "spread": 0.01} if run == "basic-block-euclid" else {}
+        of_net = {"train_right": trained, "test_right": tested, "silhouette": silhouette, "special": tested + 0.2, **collapsed, **new.pop("described", {})}
+        how = {"train_": [0.2], "train_acc": trained, "test_acc": tested, **own.get(run, {}), **new}
+        records.append({**record(f"caltech35/{run}", **how), "described": described(**of_net)})
+    return records + [record("caltech35/basic-block-euclid-features", train_=[0.25], **change.get("basic_block_euclid_features", {}))]
+
+
+RECORDS = {"C": caltech_records, "K": keypoint_records, "L": lenet_records, "N": net_records, "M": mlp_cnn_records}
 BREAKING = [
+    ("C1", dict(bottleneck=0.33)), ("C1", dict(bottleneck=dict(train_acc=0.76))), ("C1", dict(base=dict(status="diverged"))),
+    ("C2", dict(base=dict(curves={**JUMP, "valid_acc": [0.39] * 15 + [0.4] * 5}))), ("C2", dict(bottleneck=dict(curves={**JUMP, "train_acc": [0.03 * e for e in range(15)] + [0.43] + [0.5] * 4}))),
+    ("C3", dict(resnet18_112=0.4)), ("C3", dict(vgg16_224=0.85)), ("C3", dict(resnet18_224=0.77)), ("C3", dict(vgg16_112=0.76)), ("C3", dict(vgg16_224=0.89)),
+    ("C4", dict(base_cosine=0.39)), ("C4", dict(basic_block_euclid=0.11)), ("C4", dict(basic_block_cosine=0.41)), ("C4", dict(basic_block_euclid=dict(described=dict(all_as=None)))),
+    ("C5", dict(base_square=0.38)), ("C5", dict(base_mse=dict(train_acc=0.05))), ("C5", dict(base_mse=dict(status="diverged"))), ("C6", dict(base_lr_5=0.48)),
+    ("C6", dict(basic_block_lr_5=0.42)), ("C6", dict(base_lr_1=dict(train_=[0.05]))), ("C6", dict(base_lr_1=dict(status="diverged"))), ("C7", dict(base_momentum=0.49)),
+    ("C7", dict(base_momentum=dict(curves={"train_acc": [0.5, 0.6, 0.97]}))), ("C8", dict(noise_30=0.47)), ("C8", dict(noise_50=dict(status="diverged"))),
+    ("C9", dict(denoise_50=0.33)), ("C9", dict(denoise_10=0.44)), ("C10", dict(base=dict(train_acc=0.69))), ("C10", dict(basic_block=dict(described=dict(apart=0.1)))),
+    ("C10", dict(base=dict(described=dict(test_right=0.5)))), ("C11", dict(resnet18_224=dict(described=dict(silhouette=0.33)))),
+    ("C11", dict(base=dict(described=dict(silhouette=0.36)))), ("C12", dict(basic_block_square=0.31)), ("C13", dict(base_square=dict(described=dict(special=0.5)))),
+    ("C13", dict(basic_block_euclid=dict(described=dict(special=0.1)))), ("C14", dict(base_more_epochs=0.43)), ("C14", dict(base=0.43)), ("C15", dict(base_lr_1=dict(train_acc=0.94))),
+    ("C15", dict(base_lr_10=0.61)), ("C15", dict(basic_block_lr_1=0.39)),
     ("K1", dict(adam=dict(train_=[100] * 100 + [10] * 150))), ("K1", dict(sgd=dict(train_=[5] * 250))), ("K2", dict(adam_sgd=dict(valid=[10] * 200 + [10, 20] * 25))),
     ("K3", dict(adam_step=dict(valid=[14] * 250))), ("K4", dict(adam_bn=dict(valid=[20] * 250))), ("K4", dict(adam_bn_dropout=dict(valid=[20] * 250))),
     ("K5", dict(adam_bn_dropout=dict(train_=[1] * 250))), ("K6", dict(adam_sgd_400=dict(valid=[30] * 400))), ("K6", dict(adam_sgd_400=dict(valid=[5, 9] * 200))),
@@ -578,6 +682,8 @@ BREAKING = [
 
 # On the right side of a threshold by a hair: with numbers whose difference is not exact in floating point.
 HOLDING = [
+    ("C1", dict(bottleneck=0.34)), ("C7", dict(base_momentum=0.50)), ("C9", dict(denoise_50=0.3299)), ("C12", dict(basic_block_square=0.30)), ("C14", dict(base_more_epochs=0.42)),
+    ("C15", dict(base_lr_10=0.60)), ("C4", dict(basic_block_euclid=0.10)), ("C10", dict(base=dict(train_acc=0.70))),
     ("N2", dict(flip=0.5799)), ("N3", dict(adam=0.61)), ("N4", dict(sgd_step=dict(test_acc=0.58, train_loss=1.0))), ("N4", dict(adam_step=dict(test_acc=0.6699, train_loss=0.6))),
     ("N5", dict(bn=0.61)), ("N6", dict(kaiming=0.58)), ("N6", dict(kaiming=0.54)), ("N7", dict(double=0.58)), ("N8", dict(best=0.80)), ("N9", dict(resnet18=0.81)),
     ("N9", dict(resnet18=0.85)), ("N11", dict(adam=dict(curves={"test_acc": [0.505]}))), ("N11", dict(adam=dict(curves={"test_acc": [0.475]}))),
@@ -627,6 +733,22 @@ def test_claims_by_count_need_no_run_and_can_go_either_way(monkeypatch):
     assert report.verdict("N10", [])[0] == "holds" and report.verdict("M12", [])[0] == "does not hold"
     table = report.claims_table({"claim": {"N10": "fewer"}}, ["N10"], [])
     assert "| by count |" in table
+
+
+def test_an_undescribed_net_leaves_its_claims_unjudged():
+    records = [{k: v for k, v in r.items() if k != "described"} for r in caltech_records()]
+    assert {claim for claim in report.CLAIMS if claim[0] == "C" and report.verdict(claim, records)[0] == "not run"} == {"C4", "C10", "C11", "C13"}
+
+
+def test_a_cleaned_run_says_what_it_dropped_and_what_that_gained():
+    declared = {"exp": {"clean": ["a/noise-30", "a/clean-30"]}, "plots": {"clean": ["against:label-noise"]}, "about": {"clean": ""},
+                "run": {"a/noise-30": "--lr 1 --label-noise 0.3", "a/clean-30": "--lr 1 --label-noise 0.3 --clean-by=a/scorer --clean-share 0.3"},
+                "want": {"a/noise-30": "none", "a/clean-30": "none"}}
+    records = [{**record("a/noise-30", seed=s, test_acc=0.40, train_acc=0.9), "data": {"label_noise": 0.29}} for s in (0, 1)]
+    records += [{**record("a/clean-30", seed=0, test_acc=0.435, train_acc=0.9), "data": {"label_noise": 0.29, "dropped": 1200, "dropped_noisy": 900}}]
+    text = report.table(declared, "clean", records)
+    assert "clean-30, seed 0: dropped 1,200 images, 900 of them noisy (75%; by chance 29%); test accuracy +3.5 points against noise-30." in text
+    assert "| 29.0 %, 29.0 % |" in text and text.count("dropped 1,200") == 1
 
 
 def test_report_3s_accuracies_by_epoch_have_a_table_of_their_own():

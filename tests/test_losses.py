@@ -123,3 +123,35 @@ def test_square_and_mean_square_of_softmax_by_hand():
     assert math.isclose(losses.square(logits, labels).item(), expected) and math.isclose(losses.mean_square(logits, labels).item(), expected / 6)
     for loss in (losses.square, losses.mean_square):
         assert torch.autograd.gradcheck(lambda z: loss(z, labels), logits.clone().requires_grad_())
+
+
+# ------------------------------------------------------------------------------------------------------- losses by their names
+
+
+def test_each_loss_is_of_landmarks_or_of_logits_or_of_features_under_its_own_name():
+    assert sorted(("mse", *losses.OF_LOGITS, *losses.OF_FEATURES)) == sorted(losses.LOSSES)  # every name once
+    assert all(loss is getattr(losses, name.replace("-", "_")) for name, loss in losses.LOSSES.items())
+
+
+def inputs_of(name):
+    """Output and target for this loss: landmarks, or four classes of which each has two images or more."""
+    if name == "mse":
+        return batch(8, 42)[0], batch(8, 42, seed=1)[0]
+    return batch(8, 4)[0], torch.arange(8) % 4
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_sums_double_with_the_batch_and_means_do_not(name):
+    output, target = inputs_of(name)
+    once, twice = (losses.LOSSES[name](torch.cat([output] * k), torch.cat([target] * k)).item() for k in (1, 2))
+    assert once > 0 and math.isclose(twice, once * (2 if name in losses.SUMS else 1)) and set(losses.SUMS) <= set(losses.LOSSES)
+
+
+@pytest.mark.parametrize("name", losses.OF_LOGITS + losses.OF_FEATURES)
+def test_losses_of_logits_want_a_column_for_each_class_and_those_of_features_any_number(name):
+    output, target = inputs_of(name)
+    if name in losses.OF_FEATURES:
+        assert losses.LOSSES[name](output[:, :2], target).isfinite()
+    else:
+        with pytest.raises((IndexError, RuntimeError)):
+            losses.LOSSES[name](output[:, :2], target)

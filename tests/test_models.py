@@ -1,5 +1,7 @@
 """models.py: sizes by hand count, places of norms and dropout, what each flag changes; VGG's trunks and GoogLeNet's blocks against torchvision's,
 batch norm by hand against torch.nn's."""
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -78,7 +80,8 @@ def test_parameter_counts_of_resnet18(stem, first, known):
 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_what_each_net_wants_and_gives(name):
-    shape, outputs = {"keypoint": ((1, 112, 112), 42), **dict.fromkeys(("base", "basic_block", "bottleneck"), ((3, 112, 112), 35))}.get(name, ((3, 32, 32), 10))
+    shape, outputs = {"keypoint": ((1, 112, 112), 42), "vgg16_imagenet": ((3, 224, 224), 35),
+                      **dict.fromkeys(("base", "basic_block", "bottleneck"), ((3, 112, 112), 35))}.get(name, ((3, 32, 32), 10))
     with torch.device("meta"):
         model = models.build(name)
         assert (model.input_shape, model.task) == (shape, "landmarks" if name == "keypoint" else "classes")
@@ -219,6 +222,28 @@ def test_flags_of_a_net_are_its_arguments():
         models.build("alexnet")
     with pytest.raises(TypeError):
         models.build("keypoint", act="relu")
+
+
+@pytest.mark.parametrize("name, classes, side", [("resnet18", 10, 32), ("resnet18", 35, 112), ("resnet18", 35, 224), ("vgg16_imagenet", 35, 112),
+                                                 ("vgg16_imagenet", 10, 224)])
+def test_outputs_and_side_of_torchvisions_nets_follow_the_data(name, classes, side):
+    with torch.device("meta"):
+        model = models.build(name, classes=classes, side=side)
+        assert model.input_shape == (3, side, side) and model(torch.empty(2, 3, side, side)).shape == (2, classes)
+        assert models.last_linear(model)[1].out_features == classes
+
+
+@pytest.mark.parametrize("name", [name for name in models.MODELS if name not in ("resnet18", "vgg16_imagenet")])
+def test_nets_made_for_one_size_keep_their_own_whatever_the_data(name):
+    with torch.device("meta"):
+        model, own = models.build(name, classes=7, side=64), models.build(name)
+        assert model.input_shape == own.input_shape != (3, 64, 64)
+        assert {k: v.shape for k, v in model.state_dict().items()} == {k: v.shape for k, v in own.state_dict().items()}
+
+
+def test_what_the_data_say_is_no_flag_of_a_net():
+    assert not any({"classes", "side"} & set(models.flags_of(name)) for name in models.MODELS)
+    assert models.flags_of("resnet18") == {"stem": "imagenet"} and models.flags_of("vgg16_imagenet") == {}
 
 
 # ----------------------------------------------------------------------------------------------------------- report 2's layers
@@ -687,3 +712,106 @@ def test_features_or_the_classifier_can_be_frozen(name):
         assert {key.partition(".")[0] for key, p in model.named_parameters() if p.requires_grad} == {learns}
         assert {id(layer) for layer in frozen} == {id(m) for m in getattr(model, part).modules() if not list(m.children())}
     assert models.freeze(models.build(name), "none") == []
+
+
+@pytest.mark.parametrize("name", ["base", "basic_block", "bottleneck"])
+def test_channels_last_of_report_5s_nets_is_only_a_layout(name):
+    torch.manual_seed(0)
+    model = models.build(name).double()
+    plain = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+    wide = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size > (1, 1)]  # 1x1 is the same in both
+    assert all(w.is_contiguous(memory_format=torch.channels_last) and not w.is_contiguous() for w in wide)
+    x = torch.randn(3, 3, 112, 112, dtype=torch.float64)
+    for training in (True, False):
+        assert near(model.train(training)(x), plain.train(training)(x))
+
+
+@pytest.mark.parametrize("name, size", [("resnet18", 512), ("vgg16_imagenet", 25088), ("base", 256), ("basic_block", 128), ("bottleneck", 256)])
+def test_features_are_what_enters_the_classifier_and_leave_no_hook(name, size):
+    torch.manual_seed(0)
+    model, x = models.build(name, classes=35, side=112).eval(), torch.randn(2, 3, 112, 112)
+    classifier = model.fc if name == "resnet18" else model.classifier
+    with torch.no_grad():
+        logits, features = models.with_features(model, x)
+        assert features.shape == (2, size) and torch.equal(logits, model(x)) and torch.equal(logits, classifier(features))
+        assert logits.shape == (2, 35) and logits[0].ne(logits[1]).any()
+        with pytest.raises(RuntimeError):
+            models.with_features(model, x[:, :1])  # one colour
+    assert not any(layer._forward_pre_hooks for layer in model.modules())
+
+
+@pytest.mark.parametrize("name, features, classifier, known", [
+    ("resnet18", 11_181_642 - 513 * 10, 513 * 35, 17_955),
+    ("vgg16_imagenet", by_hand(VGG13_CONVS, []), by_hand([], [(25088, 4096), (4096, 4096), (4096, 35)]), 119_689_251)])
+def test_what_learns_of_torchvisions_nets_beside_a_frozen_part(name, features, classifier, known):
+    with torch.device("meta"):
+        for part, learning in (("features", classifier), ("classifier", features), ("none", features + classifier)):
+            model = models.build(name, classes=35)
+            frozen = models.freeze(model, part)
+            assert models.count_parameters(model) == learning and (part != "features" or learning == known)
+            if part == "classifier":
+                assert kinds(*frozen) == leaves(model.classifier if name == "vgg16_imagenet" else model.fc)  # its dropout too
+
+
+@pytest.mark.parametrize("name, side", [("resnet18", 64), ("base", 112), ("bottleneck", 112)])
+@pytest.mark.parametrize("part", ["features", "classifier"])
+def test_steps_change_nothing_of_the_frozen_part_and_everything_of_the_other(name, side, part):
+    torch.manual_seed(0)
+    model, of_classifier = models.build(name, classes=35, side=side), "fc." if name == "resnet18" else "classifier."
+    frozen = models.freeze(model, part)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, weight_decay=0.1, momentum=0.9)
+    model.train()
+    for layer in frozen:
+        layer.eval()
+    for _ in range(2):
+        logits, features = models.with_features(model, torch.randn(4, 3, side, side))
+        optimizer.zero_grad()
+        (logits if part == "features" else features).square().mean().backward()
+        optimizer.step()
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {k for k in before if k.startswith(of_classifier) == (part == "features")}
+
+
+@pytest.fixture(scope="module")
+def of_1000_classes(tmp_path_factory):
+    """{net: (file, weights)} in the format of torchvision's ImageNet weights: random numbers for each weight of its nets. Each tensor is a window
+    that slides over a few thousand numbers, so that VGG-16's file has less than a megabyte, not 550."""
+    import torchvision
+
+    made, generator = {}, torch.Generator().manual_seed(6)
+    for name, theirs in (("resnet18", "resnet18"), ("vgg16_imagenet", "vgg16")):
+        with torch.device("meta"):
+            empty = getattr(torchvision.models, theirs)().state_dict()
+        weights = {k: (9 * torch.rand(1 + sum(v.shape), generator=generator)).as_strided(v.shape, [1] * v.dim()).to(v.dtype) for k, v in empty.items()}
+        made[name] = tmp_path_factory.mktemp("of_1000_classes") / f"{name}.pth", weights
+        torch.save(weights, made[name][0])
+    return made
+
+
+@pytest.mark.parametrize("name", models.IMAGENET)
+@pytest.mark.parametrize("side", [112, 224])
+def test_imagenet_weights_at_either_side_leave_35_new_outputs_as_they_were_drawn(of_1000_classes, name, side):
+    file, weights = of_1000_classes[name]
+    model = models.build(name, classes=35, side=side)
+    key, last = models.last_linear(model)
+    drawn = {k: v.clone() for k, v in last.state_dict(prefix=key + ".").items()}
+    models.load_imagenet(model, name, file)
+    own = model.state_dict()
+    assert own.keys() == weights.keys() and last.weight.shape[0] == len(last.bias) == 35 and weights[key + ".bias"].shape == (1000,)
+    assert [k for k, v in own.items() if not torch.equal(v, drawn.get(k, weights[k]))] == []
+    assert model.input_shape == (3, side, side)
+
+
+@pytest.mark.parametrize("name", models.IMAGENET)
+def test_imagenet_weights_of_another_net_or_from_nowhere_are_refused_by_name(of_1000_classes, imagenet, name):
+    with torch.device("meta" if name == "vgg16_imagenet" else "cpu"):  # the large one without its numbers: no weight of the other has a place in it
+        model = models.build(name, classes=35)
+    with pytest.raises(models.NoWeights, match=f"There is no file elsewhere/mine.pth with the ImageNet weights of {name}"):
+        models.load_imagenet(model, name, "elsewhere/mine.pth")
+    for other in set(models.IMAGENET) - {name}:
+        with pytest.raises(models.NoWeights, match=f"{other}.pth does not hold ImageNet weights of {name} "):
+            models.load_imagenet(model, name, of_1000_classes[other][0])
+    kept = {"resnet18": "resnet18-f37072fd.pth", "vgg16_imagenet": "vgg16-397923af.pth"}[name]
+    with pytest.raises(models.NoWeights, match=f"{kept} and could not be downloaded .*no network here.* Put {kept} there"):
+        models.load_imagenet(model, name)
