@@ -519,7 +519,7 @@ def C4(run):
 
 def C5(run):
     (base, square), (mean,) = caltech(run, "base", "base-square"), caltech(run, "base-mse", metric="train_acc")
-    return square > base > -math.inf and 0 <= mean < 0.05, f"{percent(square)} against {percent(base)}; train accuracy of the mean {percent(mean)}"
+    return square > base > -math.inf and 0 <= mean < 0.1, f"{percent(square)} against {percent(base)}; train accuracy of the mean {percent(mean)}"
 
 
 def C6(run):
@@ -979,7 +979,7 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
             values = {run: float(flags[detail]) for run, flags in ((run, as_dict(declared["run"][run])) for run in runs) if detail in flags}
             if not any(r["run"] in values and value(r, "test_acc") is not None for r in records):
                 continue
-            printed = {run: re.search(r"\btest_acc=([\d.]+\d)", declared["want"].get(run, "")) for run in values}  # the first of a range
+            printed = {run: re.search(r"\btest_acc=(\d*\.?\d+)", declared["want"].get(run, "")) for run in values}  # the first of a range
             plots.against(records, values, {run: float(found[1]) for run, found in printed.items() if found}, path, detail.replace("-", "_"))
         elif kind == "confusion":
             for r in records:

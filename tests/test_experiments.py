@@ -636,7 +636,7 @@ BREAKING = [
     ("C2", dict(base=dict(curves={**JUMP, "valid_acc": [0.39] * 15 + [0.4] * 5}))), ("C2", dict(bottleneck=dict(curves={**JUMP, "train_acc": [0.03 * e for e in range(15)] + [0.43] + [0.5] * 4}))),
     ("C3", dict(resnet18_112=0.4)), ("C3", dict(vgg16_224=0.85)), ("C3", dict(resnet18_224=0.77)), ("C3", dict(vgg16_112=0.76)), ("C3", dict(vgg16_224=0.89)),
     ("C4", dict(base_cosine=0.39)), ("C4", dict(basic_block_euclid=0.11)), ("C4", dict(basic_block_cosine=0.41)), ("C4", dict(basic_block_euclid=dict(described=dict(all_as=None)))),
-    ("C5", dict(base_square=0.38)), ("C5", dict(base_mse=dict(train_acc=0.05))), ("C5", dict(base_mse=dict(status="diverged"))), ("C6", dict(base_lr_5=0.48)),
+    ("C5", dict(base_square=0.38)), ("C5", dict(base_mse=dict(train_acc=0.1))), ("C5", dict(base_mse=dict(status="diverged"))), ("C6", dict(base_lr_5=0.48)),
     ("C6", dict(basic_block_lr_5=0.42)), ("C6", dict(base_lr_1=dict(train_=[0.05]))), ("C6", dict(base_lr_1=dict(status="diverged"))), ("C7", dict(base_momentum=0.49)),
     ("C7", dict(base_momentum=dict(curves={"train_acc": [0.5, 0.6, 0.97]}))), ("C8", dict(noise_30=0.47)), ("C8", dict(noise_50=dict(status="diverged"))),
     ("C9", dict(denoise_50=0.33)), ("C9", dict(denoise_10=0.44)), ("C10", dict(base=dict(train_acc=0.69))), ("C10", dict(basic_block=dict(described=dict(apart=0.1)))),

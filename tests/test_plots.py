@@ -765,3 +765,156 @@ def test_importing_plots_needs_neither_torch_nor_a_backend():
     program = "import sys, plots; print(sorted({'torch', 'train', 'data', 'matplotlib.pyplot'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+# ---- what a net of classes answers -----------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of base on generated data, and one whose classifier has learnt nothing."""
+    runs = tmp_path_factory.mktemp("runs")
+    flags = ["--model", "base", "--data", "caltech35", "--synthetic", "--batch-size", "32", "--lr", "0.05", "--max-steps", "20", "--threads", "1", "--runs", str(runs)]
+    for more in (["--run", "c/base", "--label-noise", "0.2"], ["--run", "c/features", "--loss", "triplet-cosine", "--freeze", "classifier"]):
+        done = subprocess.run([sys.executable, ROOT / "train.py", *flags, *more], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return runs
+
+
+@pytest.fixture(scope="module")
+def found(trained):
+    return plots.answers(trained / "c/base/seed0")
+
+
+def test_answers_are_the_nets_and_their_accuracy_is_the_results(trained, found):
+    result = json.loads((trained / "c/base/seed0/result.json").read_text())
+    assert {part: len(found[part]["labels"]) for part in found} == {"train": 560, "test": 140} and found["test"]["features"].shape == (140, 256)
+    assert (found["test"]["labels"] == found["test"]["answers"]).mean() == pytest.approx(result["metrics"]["test_acc"])
+    true = np.arange(560) % 35  # the twin's; a fifth was drawn anew
+    assert (found["train"]["labels"] != true).mean() == pytest.approx(result["data"]["label_noise"], abs=1e-6) and result["data"]["label_noise"] > 0.15
+    with pytest.raises(ValueError, match="answers with no class"):
+        plots.answers(trained / "c/features/seed0")
+
+
+def points(labels, answers, features):
+    part = {"labels": np.array(labels), "answers": np.array(answers), "features": np.array(features, dtype=np.float32)}
+    return {"train": part, "test": {key: value.copy() for key, value in part.items()}}
+
+
+def test_description_in_numbers_worked_out_by_hand():
+    labels = [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    apart = points(labels, [0, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5], [[10 * label, i % 2] for i, label in enumerate(labels)])
+    text = plots.describe(apart)
+    rows = text["confusion"]["test"]
+    assert rows[1] == [0, 1, 1, 0, 0, 0] and rows[2] == [0, 0, 2, 0, 0, 0] and np.trace(rows) == 10 and text["confusion"]["train"] == rows
+    # Two points of a class are 1 apart; those of the next are 10 and sqrt(101) away. Classes 3 and 5: 20 and sqrt(401).
+    assert text["silhouette"]["1-5"] == pytest.approx(1 - 1 / ((10 + 101 ** 0.5) / 2), abs=1e-4)
+    assert text["silhouette"]["3,5"] == pytest.approx(1 - 1 / ((20 + 401 ** 0.5) / 2), abs=1e-4)
+    one_point = points(labels, labels, [[3.0, 4.0]] * len(labels))
+    assert plots.describe(one_point)["spread"] == 0 and plots.describe(points([0, 3], [0, 0], [[1, 0], [-1, 0]]))["spread"] == 1
+    assert plots.describe(points([0, 1], [0, 1], [[1, 0], [0, 1]]))["silhouette"] == {"1-5": None, "3,5": None}  # not all of them are there
+    assert json.loads(json.dumps(text)) == text
+
+
+def test_confusion_shows_counts_and_leaves_zeros_blank():
+    fig = plots.draw_confusion({"train": [[5, 0], [1, 4]], "test": [[2, 0], [3, 0]]}, "c/base, seed 0")
+    train, test = fig.axes
+    assert train.get_title("left") == "train: 90.0 % of 10 right" and test.get_title("left") == "test: 40.0 % of 5 right"
+    shown = {(text.get_position(), text.get_text()) for text in train.texts}
+    assert shown == {((0, 0), "5"), ((0, 1), "1"), ((1, 1), "4")}  # x: called, y: true
+    assert np.allclose(train.images[0].get_array(), [[1, 0], [0.2, 0.8]])
+    assert (train.get_xlabel(), train.get_ylabel()) == ("called class", "true class") and "generated" not in "".join(texts(fig))
+    assert any("generated data" in text for text in texts(plots.draw_confusion({"test": [[1, 0], [0, 0]]}, "x", generated=True)))
+
+
+def test_confusion_of_35_classes_is_readable():
+    counts = np.full((35, 35), 40)
+    fig = plots.draw_confusion({"train": counts, "test": counts}, "x")
+    fig.draw_without_rendering()
+    for ax in fig.axes:
+        cell = ax.get_window_extent().width / 35
+        sizes = [text.get_window_extent() for text in ax.texts]
+        assert max(size.width for size in sizes) < cell and max(size.height for size in sizes) < cell
+        assert len(ax.get_xticklabels()) == 35 and min(text.get_fontsize() for text in ax.texts) >= 5
+
+
+def test_features_side_by_side_for_train_and_test():
+    generator = np.random.default_rng(0)
+    labels = np.repeat([1, 2, 3], 12)
+    features = generator.normal(size=(36, 8)) + 20 * np.eye(3, 8)[labels - 1]
+    found = points(labels, np.where(np.arange(36) == 0, 2, labels), features)
+    found["test"]["features"] += 1000  # far from train's: an own PCA would hide that
+    fig = plots.draw_features(found, [1, 3], "c/base, seed 0")
+    titles = [ax.get_title("left") for ax in fig.axes]
+    assert titles[0].startswith("PCA, train: 24 images, ") and titles[1:] == ["t-SNE, train: 24 images", "PCA, test: 24 images", "t-SNE, test: 24 images"]
+    for ax in fig.axes:
+        drawn = {line.get_label(): line.get_xydata() for line in ax.lines}
+        assert {label: len(xy) for label, xy in drawn.items()} == {"class 1": 11, "class 1 called another": 1, "class 3": 12, "class 3 called another": 0}
+        assert lines(ax, "class 1 called another")[0].get_markerfacecolor() == "none" != lines(ax, "class 1")[0].get_markerfacecolor()
+        ones, threes = drawn["class 1"], drawn["class 3"]
+        assert np.linalg.norm(ones.mean(0) - threes.mean(0)) > 2 * max(ones.std(0).max(), threes.std(0).max())  # both ways keep them apart
+    first, second = (np.concatenate([line.get_xydata() for line in fig.axes[i].lines]) for i in (0, 2))
+    assert np.abs(second - first).max() > 100  # train's axes, for both
+    again = plots.draw_features(found, [1, 3], "c/base, seed 0")
+    assert all(np.array_equal(a.get_xydata(), b.get_xydata()) for x, y in zip(fig.axes, again.axes) for a, b in zip(x.lines, y.lines))
+    with pytest.raises(ValueError, match="no train image of class 7, 9"):
+        plots.draw_features(found, [1, 7, 9], "x")
+
+
+def test_layers_in_the_order_in_which_they_run():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(4 * 36, 5)).train()
+    rows = plots.layers(model, [2, 3, 8, 8])
+    assert rows == [("0", "Conv2d", [2, 4, 6, 6], 112), ("1", "BatchNorm2d", [2, 4, 6, 6], 8), ("2", "Flatten", [2, 144], 0), ("3", "Linear", [2, 5], 725)]
+    assert model.training and model[1].num_batches_tracked == 0 and not model[0]._forward_hooks
+    model.input_shape = (3, 8, 8)
+    table = plots.layer_table(model, 2).splitlines()
+    assert table[2] == "| input | | [2, 3, 8, 8] | |" and table[-1] == "| all | | | 845 |" and len(table) == 8
+
+
+def test_accuracy_against_a_share_has_a_line_for_every_series():
+    records = [record(f"c/{kind}-{share}", seed=seed, valid_loss=[1], test_acc=0.5 - share / 100 + 0.02 * seed + 0.1 * (kind == "denoise"))
+               for kind in ("noise", "denoise") for share in (0, 10, 30) for seed in (0, 1) if (kind, share) != ("denoise", 30)]
+    values = {f"c/{kind}-{share}": share / 100 for kind in ("noise", "denoise") for share in (30, 0, 10)}
+    ax = (fig := plots.draw_against(records, values, {"c/noise-10": 0.4, "c/noise-30": 0.3}, "label_noise")).axes[0]
+    (noise,), (denoise,) = lines(ax, "c/noise mean"), lines(ax, "c/denoise mean")
+    assert np.allclose(noise.get_xydata(), [[0, 51], [10, 41], [30, 21]]) and np.allclose(denoise.get_xydata(), [[0, 61], [10, 51]])
+    assert [sorted(line.get_ydata()) for line in lines(ax, "c/noise measured")] == [pytest.approx([50, 52]), pytest.approx([40, 42]), pytest.approx([20, 22])]
+    assert np.allclose(lines(ax, "c/noise reported")[0].get_xydata(), [[10, 40], [30, 30]]) and not lines(ax, "c/denoise reported")
+    assert ax.get_xlabel() == "share of train labels drawn anew (%)" and list(ax.get_xticks()) == [0, 10, 30] and ax.get_xscale() == "linear"
+    assert {"noise", "denoise", "measured (2 seeds)", "reported"} <= set(texts(fig))
+
+
+def test_accuracy_against_the_learning_rate_is_on_a_log_axis():
+    records = [record(f"c/base-lr-{n}", valid_loss=[1], test_acc=0.4) for n in (5, 10)]
+    values = {"c/base-lr-5": 0.005, "c/base-lr-10": 0.01, "c/base-lr-1": 0.001, "c/block-lr-1": 0.001}
+    ax = (fig := plots.draw_against(records, values, {"c/block-lr-1": 0.43}, "lr")).axes[0]
+    assert ax.get_xscale() == "log" and ax.get_xlabel() == "learning rate" and [text.get_text() for text in ax.get_xticklabels()] == ["0.001", "0.005", "0.01"]
+    assert lines(ax, "c/base-lr mean")[0].get_xdata().tolist() == [0.005, 0.01]
+    assert {"base-lr", "block-lr (not measured)"} <= set(texts(fig))
+    with pytest.raises(ValueError, match="no record has a test accuracy"):
+        plots.draw_against([record("c/base-lr-5", valid_loss=[1])], values, {}, "lr")
+
+
+def test_a_fall_of_the_learning_rate_is_marked_where_all_runs_share_it():
+    falling = [record(f"c/{run}", valid_loss=[3, 2, 1, 1], lr=[0.1, 0.1, 0.01, 0.01]) for run in "ab"]
+    fig = plots.draw_curves(falling)
+    assert [line.get_xdata() for line in lines(fig.axes[0], "lr falls")] == [[2.5, 2.5]] and "learning rate falls" in texts(fig)
+    for lr in ([0.1] * 4, [0.1, 0.05, 0.01, 0.01], [None] * 4):
+        fig = plots.draw_curves([*falling, record("c/c", valid_loss=[3, 2, 1, 1], lr=lr)])
+        assert not lines(fig.axes[0], "lr falls") and "learning rate falls" not in texts(fig)
+    every = record("c/cosine", valid_loss=[5, 4, 3, 2, 1], lr=[0.5, 0.4, 0.3, 0.2, 0.1])
+    assert not lines(plots.draw_curves([every]).axes[0], "lr falls")
+    late = plots.draw_curves(falling, last=2)  # it is before the last two epochs
+    assert [len(lines(ax, "lr falls")) for ax in late.axes] == [1, 0]
+
+
+def test_pictures_of_answers_from_the_command_line(trained, tmp_path, capsys):
+    words = ["--runs", str(trained), "--out", str(tmp_path)]
+    for kind, more in (("confusion", []), ("features", ["--classes", "4,2"]), ("layers", []), ("against", ["--what", "label-noise"])):
+        plots.main([kind, *words, *more, "c/base"])
+    out = tmp_path / "c/base/seed0"
+    assert capsys.readouterr().out.split() == [str(out / "confusion.png"), str(out / "features.png"), str(out / "layers.md"), str(tmp_path / "against.png")]
+    assert "| all | | | 398,243 |" in (out / "layers.md").read_text() and "[32, 256, 14, 14]" in (out / "layers.md").read_text()
+    with pytest.raises(SystemExit, match="answers with no class"):
+        plots.main(["confusion", *words, "c/features"])
+    with pytest.raises(SystemExit, match="no train image of class 77"):
+        plots.main(["features", *words, "--classes", "77", "c/base"])
