@@ -256,6 +256,8 @@ def parse(argv):
     if args.loss in OF_FEATURES:
         if given.get("test_weights", "none") != "none" or args.test_each_epoch or args.early_stop or args.protocol == "report":
             parser.error(f"--loss {args.loss} trains features, which answer nothing yet: there is no accuracy to stop by and none to test")
+        if args.freeze == "features":
+            parser.error(f"--loss {args.loss} trains features: with --freeze features nothing would learn")
         args.test_weights = "none"
     if bool(args.clean_by) != bool(args.clean_share):
         parser.error("--clean-by RUN and --clean-share SHARE go together")
@@ -797,9 +799,12 @@ def clean(args, dataset):
     _, model, seen = restore(folder, args.data_dir, args.device)
     if seen.name != dataset.name or len(seen.images) != len(dataset.images) or model.task != "classes":
         raise BadInput(f"--clean-by {args.clean_by} was trained on {seen.name} ({len(seen.images)} images), not on the images to be judged.")
-    if torch.isin(dataset.train, seen.train.cpu()).any():
-        raise BadInput(f"--clean-by {args.clean_by} was trained on some of the images that it is to judge: it may have learnt their labels. Name a run of "
-                       "another --split.")
+    made_with = read_json(folder / "args.json")
+    if made_with.get("loss") in OF_FEATURES:
+        raise BadInput(f"--clean-by {args.clean_by} trained features with a triplet loss: its classifier has learnt nothing yet that could judge.")
+    if made_with.get("init_from") or torch.isin(dataset.train, seen.train.cpu()).any():
+        raise BadInput(f"--clean-by {args.clean_by} was trained on images that it is to judge, or started from a run that may have been: it may have learnt "
+                       "their labels. Name a run of another --split that starts anew.")
     batches = [(idx.to(seen.images.device), dataset.targets[idx].to(seen.images.device)) for idx in dataset.train.split(256)]
     scores = torch.cat([F.cross_entropy(model(seen.batch(idx)[0]), labels, reduction="none") for idx, labels in batches])
     return data.drop(dataset, scores.cpu(), args.clean_share)

@@ -1,5 +1,7 @@
 """train.py: what it promises of a run folder, of exit codes, and of being killed at any instant."""
 import fcntl
+import functools
+import hashlib
 import json
 import math
 import multiprocessing
@@ -26,6 +28,9 @@ OBJECTS = "--act relu --synthetic --batch-size 100 --threads 1"
 # Everything that has a state: batch norm, dropout, both optimizers, the switch, rotation, and a checkpoint after every epoch.
 EVERYTHING = f"{FACES} --norm bn --dropout 0.3 --optim adam --lr 0.01 --epochs 5 --switch-after 3 --valid-rotation 30 --save-every 0"
 TRAINED = f"{OBJECTS} --channels 6,16 --epochs 2 --lr 0.05 --data-dir its-own"  # so far that its predictions are better than chance
+BASE = "--model base --data caltech35 --threads 1"
+SEVEN = f"{BASE} --synthetic --classes 0,1,2,3,4,5,6 --batch-size 16"  # 112 train, 28 valid and 28 test images
+CLASS_LOSSES = ("cross-entropy", "square", "mean-square", "triplet-cosine", "triplet-euclid")
 
 
 def go(tmp_path, flags, run="a/b", runs="runs"):
@@ -99,6 +104,21 @@ def stop_every(monkeypatch, steps):
         calls = iter(range(10**6))
         return lambda: "the test" if next(calls) == steps else None
     monkeypatch.setattr(train, "watch", watch)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drawn_once():
+    """Each generated data set is drawn once for all tests here. caltech35's at 224 would take ten seconds: it is the one at 112, enlarged."""
+    draw = functools.cache(data._twin)
+
+    def twin(name, side=32):
+        if side != 224:
+            return draw(name, side)
+        raw = draw(name, 112)
+        return {**raw, "images": raw["images"].repeat_interleave(2, 2).repeat_interleave(2, 3)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "_twin", twin)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -457,10 +477,30 @@ def test_a_pretrained_run_killed_and_gone_on_with_ends_the_same(tmp_path, imagen
     ("--early-stop 3 --split all", "need a valid set"), ("--early-stop 3 --test-weights final", "leave out --test-weights final"), ("--early-stop -1", "at least 0"),
     ("--early-stop 3 --test-each-epoch", "not the best on valid"), ("--test-weights none --test-each-epoch", "scores the weights of each epoch"),
     ("--label-smoothing 1", "below 1"), ("--input-dropout 1", "below 1"), ("--input-noise inf", "finite"), ("--again", "does nothing without --score"),
-    ("--model keypoint --data faces21 --label-smoothing 0.1", "are for classes"), ("--model keypoint --data faces21 --protocol report", "are for classes"),
+    ("--model keypoint --data faces21 --label-smoothing 0.1", "is for cross-entropy"), ("--model keypoint --data faces21 --protocol report", "is for classes"),
     ("--model net --dropconnect 0.5", "net has no --dropconnect"), ("--model vgg13 --convs 1,1", "five --convs"), ("--model net --norm gn", "takes none or bn"),
     ("--model nin --fc-norm bn", "nin has no --fc-norm"), ("--model resnet18 --pretrained --stem cifar", "those of --stem imagenet"),
     ("--model mlp --batch-size 399 --protocol report", "leaves a step with one image"), ("--model mlp --batch-size 499 --protocol report", "leaves a step with one image"),
+    ("--loss mse", "cifar10 has classes"), (f"{BASE} --loss mse", "caltech35 has classes"), (f"{BASE} --loss hinge", "'triplet-euclid'"),
+    *((f"--model keypoint --data faces21 {flags}", "faces21 has landmarks") for flags in (
+        *(f"--loss {loss}" for loss in CLASS_LOSSES), "--label-noise 0.1", "--classes 1")),
+    *((f"{BASE} --margin 0.25 {loss}", "does nothing without --loss triplet-cosine or triplet-euclid") for loss in ("", "--loss square")),
+    *((f"{BASE} --loss triplet-{kind} {flags}", "trains features, which answer nothing yet") for kind, flags in (
+        ("cosine", "--test-weights final"), ("euclid", "--test-weights best"), ("cosine", "--test-each-epoch"), ("euclid", "--early-stop 3"),
+        ("cosine", "--protocol report"))),
+    (f"{BASE} --loss triplet-cosine --margin -1", "at least 0"), (f"{BASE} --loss triplet-euclid --init-from a/b --freeze features", "nothing would learn"),
+    ("--model nin --freeze classifier", "NiN has no linear layer"), ("--model nin --loss triplet-cosine", "NiN has no linear layer"),
+    *((f"{BASE} --label-smoothing 0.1 --loss {loss}", f"is for cross-entropy, not for {loss}") for loss in CLASS_LOSSES[1:]),
+    (f"{BASE} --freeze features", "needs --pretrained or --init-from"), (f"{BASE} --drop-last --batch-size 561", "leaves nothing of 560 images"),
+    (f"{BASE} --batch-size 43", "leaves a step with one image"), (f"{BASE} --label-noise 1.5", "at most 1"),
+    (f"{BASE} --clean-by a/b", "go together"), (f"{BASE} --clean-share 0.1", "go together"), (f"{BASE} --clean-by a/b --clean-share 1", "below 1"),
+    (f"{BASE} --clean-by a/b --clean-share 0.1", "Train that run first"), (f"{BASE} --clean-by a/b --clean-share 0.1 --init-from a/c", "excludes --init-from"),
+    ("--model resnet18 --data caltech35 --pretrained --clean-by a/b --clean-share 0.1", "excludes --init-from and --pretrained"),
+    ("--model keypoint --data faces21 --clean-by a/b --clean-share 0.1", "is for classes"),
+    ("--side 112", "is for caltech35"), ("--model resnet18 --side 224", "is for caltech35"), (f"{BASE} --side 100", "invalid choice"),
+    (f"{BASE} --side 224", "base takes 3x112x112 images and gives classes; --data caltech35 has 3x224x224"),
+    (f"{BASE} --rotation 15 --rotated-copies 15", "exclude each other"), (f"{BASE} --rotation 181", "at most 180"),
+    (f"{BASE} --classes 3,35", "has no class 35: its classes are 0 to 34"), (f"{BASE} --classes cat", "list of whole numbers"),
 ])
 def test_bad_flags_get_a_sentence_exit_2_and_no_folder(tmp_path, flags, words, capsys):
     try:
@@ -514,18 +554,31 @@ def test_flags_that_are_not_given_are_left_to_the_net():
     assert train.parse("--model mlp --dropout 0 --norm none".split()).dropout == 0
 
 
+OF_REPORT_5 = ("loss", "margin", "side", "classes", "label_noise", "rotation", "clean_by", "clean_share", "drop_last")
+
+
 def test_a_folder_from_before_a_flag_existed_is_the_same_run(tmp_path):
     assert go(tmp_path, f"{OBJECTS} --max-steps 2")[0] == 0
     file = tmp_path / "runs/a/b/seed0/args.json"
     old = read(file)
     for flag in ("order", "init", "dropout", "normalise", "pretrained", "freeze", "autoaugment", "test_each_epoch", "early_stop", "label_smoothing",
-                 "input_noise", "input_dropout", "dropconnect", "fc_norm", "convs", "stem", "protocol", "score", "again"):
+                 "input_noise", "input_dropout", "dropconnect", "fc_norm", "convs", "stem", "protocol", "score", "again", *OF_REPORT_5):
         del old[flag]
     file.write_text(json.dumps(old))
     assert train.same_run(train.parse(f"{OBJECTS} --max-steps 2".split()), file.parent)
     assert not train.same_run(train.parse(f"{OBJECTS} --max-steps 2 --dropout 0.1".split()), file.parent)
     args, model, dataset = train.restore(file.parent)
     assert train.evaluate(args, model, dataset, dataset.test)[0] == read(file.parent / "result.json")["metrics"]["test_loss"]
+
+
+def test_a_folder_of_landmarks_from_before_losses_had_names_is_the_same_run(tmp_path, capsys):
+    flags = f"{FACES} --max-steps 1"
+    _, folder = go(tmp_path, flags)
+    (folder / "args.json").write_text(json.dumps({k: v for k, v in read(folder / "args.json").items() if k not in OF_REPORT_5}))
+    assert go(tmp_path, flags)[0] == 0 and "was finished before" in capsys.readouterr().out
+    assert not train.same_run(train.parse(f"{FACES} --max-steps 1 --drop-last".split()), folder)
+    args, model, dataset = train.restore(folder)
+    assert train.evaluate(args, model, dataset, dataset.valid)[0] == read(folder / "result.json")["metrics"]["valid_loss"]
 
 
 @pytest.mark.parametrize("flags, kind, what, expected", [
@@ -574,7 +627,7 @@ def one_step(flags):
     args = train.parse(f"{OBJECTS} {flags}".split())
     dataset, model = train.prepare(args)
     before = [p.detach().clone() for p in model.parameters()]
-    _, _, penalty, norm = train.train_step(args, model, train.make_optimizer(args, model), train.LOSSES["classes"], *dataset.batch(dataset.train[:100]))
+    _, _, penalty, norm = train.train_step(args, model, train.make_optimizer(args, model), train.make_loss(args), *dataset.batch(dataset.train[:100]))
     return before, [p.detach() for p in model.parameters()], penalty, norm
 
 
@@ -670,7 +723,7 @@ def test_every_step_sees_its_images_with_noise_and_dropout_of_its_own(monkeypatc
     monkeypatch.setattr(train, "predict", lambda args, model, x: seen.append(x) or predict(args, model, x))
     x, y = dataset.batch(dataset.train[:100])
     for _ in range(2):
-        train.train_step(args, model, train.make_optimizer(args, model), train.LOSSES["classes"], x, y)
+        train.train_step(args, model, train.make_optimizer(args, model), train.make_loss(args), x, y)
     assert torch.equal(x, dataset.batch(dataset.train[:100])[0])
     seen = torch.stack(seen)
     for pair, shown in ((seen, torch.stack([x, x])), (seen[0].view(2, 50, *x.shape[1:]), x.view(2, 50, *x.shape[1:]))):  # two steps, two halves
@@ -887,6 +940,373 @@ def test_one_image_left_for_scoring_is_refused_with_frozen_batch_norm_too(tmp_pa
     flags = f"--model mlp --synthetic --batch-size {size} --max-steps 1 --threads 1 --init-from {tmp_path / 'mlp.pt'} --freeze features"
     assert go(tmp_path, flags, run="a/default")[0] == 0
     assert go(tmp_path, f"{flags} --protocol report")[0] == 2 and "leaves a step with one image" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------- report 5: losses, two stages
+
+
+def prepared(flags):
+    """(args, data set, net) as a run with these flags begins."""
+    args = train.parse(flags.split())
+    return args, *train.prepare(args)
+
+
+def scores_of(folder, part="valid"):
+    """(logits, features, labels) of a finished run on a part of its data, in one go, by the nets' own layers."""
+    _, model, dataset = train.restore(folder)
+    x, y = dataset.batch(getattr(dataset, part))
+    with torch.no_grad():
+        features = model.features(x)
+        return model.classifier(features), features, y
+
+
+@pytest.mark.parametrize("flags, loss", [("", "cross-entropy"), (BASE, "cross-entropy"), ("--model keypoint --data faces21", "mse"), (f"{BASE} --loss square", "square")])
+def test_the_loss_where_none_is_named_is_that_of_the_data_set(flags, loss):
+    assert train.parse(flags.split()).loss == loss
+
+
+BY_HAND = {
+    "cross-entropy": lambda logits, _, y: -logits.log_softmax(1)[range(len(y)), y].mean(),
+    "square": lambda logits, _, y: (logits.softmax(1) - torch.eye(35)[y]).square().sum() / len(y),
+    "mean-square": lambda logits, _, y: (logits.softmax(1) - torch.eye(35)[y]).square().mean(),
+    "triplet-cosine": lambda _, f, y: hardest(-F.cosine_similarity(f[:, None], f[None], dim=2), y),
+    "triplet-euclid": lambda _, f, y: hardest((f[:, None] - f[None]).square().sum(2).sqrt(), y)}
+
+
+def hardest(distance, labels):
+    """Of a batch in which each image has others of its class and of other classes, at a margin of 0.4."""
+    return torch.stack([F.relu(row[labels == label].max() - row[labels != label].min() + 0.4) for row, label in zip(distance, labels)]).mean()
+
+
+@pytest.mark.parametrize("loss", CLASS_LOSSES)
+def test_every_loss_of_classes_trains_and_is_the_one_logged(tmp_path, loss):
+    flags = f"{SEVEN} --classes 0,1,2 --lr {0.5 if loss == 'mean-square' else 0.01} --epochs 3 --loss {loss}"  # 12 valid images: one batch
+    code, folder = go(tmp_path, flags + " --margin 0.4" * loss.startswith("triplet"))
+    log = rows(folder)
+    assert code == 0 and log[-1]["train_loss"] < log[0]["train_loss"] and read(folder / "args.json")["loss"] == loss
+    assert math.isclose(log[-1]["valid_loss"], BY_HAND[loss](*scores_of(folder)), rel_tol=1e-4)
+    assert all((row["left_out"] is None) == (row["train_acc"] is not None) == (not loss.startswith("triplet")) for row in log)
+
+
+def test_square_is_logged_per_image_whatever_the_batch_and_is_mean_square_times_the_classes(tmp_path):
+    # without batch norm, and weights that do not move; 1600 train and 400 valid images leave smaller last batches
+    flags = f"{OBJECTS} --epochs 1 --lr 1e-30"
+    ways = ("--loss square --batch-size 100", "--loss square --batch-size 300", "--loss mean-square --batch-size 300")
+    folders = [go(tmp_path, f"{flags} {way}", run=f"a/{n}")[1] for n, way in enumerate(ways)]
+    for part in ("train_loss", "valid_loss"):
+        some, other, mean = (rows(folder)[0][part] for folder in folders)
+        assert math.isclose(some, other, rel_tol=1e-5) and math.isclose(some, 10 * mean, rel_tol=1e-5)
+    args, model, dataset = train.restore(folders[0])
+    expected = rows(folders[0])[0]["valid_loss"]
+    assert all(math.isclose(train.evaluate(args, model, dataset, dataset.valid, batch_size=n)[0], expected, rel_tol=1e-5) for n in (400, 150, 7))
+
+
+def test_a_step_of_square_is_that_of_mean_square_at_the_rate_times_batch_and_classes(tmp_path):
+    ways = {"sum": "--loss square --lr 0.001", "mean": f"--loss mean-square --lr {0.001 * 16 * 35}", "same-rate": "--loss mean-square --lr 0.001"}
+    sums, means, others = (weights(go(tmp_path, f"{SEVEN} --drop-last --max-steps 4 {way}", run=f"a/{run}")[1]) for run, way in ways.items())
+    first = prepared(SEVEN)[2].state_dict()
+
+    def apart(ours, theirs):
+        return max((ours[k] - theirs[k]).abs().max().item() for k in ours if k.endswith("weight"))
+    assert apart(sums, means) < 1e-5 and apart(sums, others) > 1e-3 and apart(sums, first) > 1e-3
+
+
+TRIPLET = f"{SEVEN} --loss triplet-cosine --freeze classifier --lr 0.1 --epochs 2"
+
+
+@pytest.fixture(scope="module")
+def first_stage(tmp_path_factory):
+    """A place with the run a/first, which trained features by a triplet loss."""
+    place = tmp_path_factory.mktemp("stages")
+    assert go(place, TRIPLET, run="a/first")[0] == 0
+    return place
+
+
+@pytest.fixture
+def stages(first_stage, tmp_path):
+    """A copy of that place, and the first run's folder in it."""
+    shutil.copytree(first_stage / "runs", tmp_path / "runs")
+    return tmp_path, tmp_path / "runs/a/first/seed0"
+
+
+def test_a_triplet_run_has_losses_and_no_accuracies_and_is_not_scored(stages, capsys):
+    _, folder = stages
+    result, log = read(folder / "result.json"), rows(folder)
+    assert all(row[k] is None for row in log for k in ("train_acc", "valid_acc", "test_loss", "test_acc"))
+    assert all(row["train_loss"] > 0 and row["valid_loss"] > 0 for row in log)
+    assert all(result["metrics"][k] is None for k in ("train_acc", "valid_acc", "best_valid_acc", "test_loss", "test_acc"))
+    assert result["status"] == "finished" and (result["test_weights"], result["test_evaluations"]) == ("none", 0)
+    assert " %" not in (folder / "train.log").read_text()
+    for words in ([], ["--again"], ["--test-weights", "best"]):
+        assert "its classifier has learnt nothing yet" in refusal(capsys, folder, *words)
+
+
+def test_the_best_epoch_of_a_triplet_run_is_that_of_least_valid_loss(tmp_path, monkeypatch):
+    losses, evaluate, seen = iter((0.3, 0.1, 0.2)), train.evaluate, []
+
+    def scripted(args, model, dataset, idx, *more):
+        seen.append({k: v.clone() for k, v in model.state_dict().items()})
+        return next(losses), evaluate(args, model, dataset, idx, *more)[1]
+    monkeypatch.setattr(train, "evaluate", scripted)
+    code, folder = go(tmp_path, f"{TRIPLET} --classes 0,1,2 --epochs 3")
+    metrics = read(folder / "result.json")["metrics"]
+    assert code == 0 and (metrics["best_epoch"], metrics["best_valid_loss"], metrics["valid_loss"]) == (2, 0.1, 0.2)
+    assert same(weights(folder, "best.pt"), seen[1]) and same(weights(folder), seen[2]) and not same(seen[1], seen[2])
+
+
+@pytest.mark.parametrize("size, drop_last", [(3, ""), (3, "--drop-last"), (9, "")])
+def test_images_left_out_are_counted_in_every_epoch(tmp_path, size, drop_last):
+    # 32 images of two classes: among batches of three there are some of a single class, among smaller last ones some of two that are alone
+    code, folder = go(tmp_path, f"{BASE} --synthetic --classes 0,1 --batch-size {size} --loss triplet-euclid --epochs 2 {drop_last}")
+    args, _, dataset = train.restore(folder)
+    expected = []
+    for epoch in (1, 2):
+        picks = train.plan_epoch(args, dataset, epoch)[0].tolist()
+        batches = [[dataset.targets[i].item() for i in picks[n:n + size]] for n in range(0, len(picks), size)]
+        batches = [batch for batch in batches if len(batch) == size or not drop_last]
+        expected.append(sum(batch.count(label) == 1 or len(set(batch)) == 1 for batch in batches for label in batch))
+    assert code == 0 and [row["left_out"] for row in rows(folder)] == expected and (size == 9 or min(expected) > 3)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_triplet_loss_is_scored_in_mixed_batches_of_the_runs_size_always_alike(first_stage, monkeypatch, training):
+    args, model, dataset = train.restore(first_stage / "runs/a/first/seed0")
+    expected, calls, batch = rows(first_stage / "runs/a/first/seed0")[-1]["valid_loss"], [], data.Dataset.batch
+    model.train(training)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    by_class = dataset.valid[dataset.targets[dataset.valid].argsort(stable=True)]
+    degrees = by_class.float() / 100  # an angle for each image, to tell whether it comes with its own
+    monkeypatch.setattr(data.Dataset, "batch", lambda self, idx, draws=None: calls.append((idx, draws)) or batch(self, idx, draws))
+    scores = [train.evaluate(args, model, dataset, by_class, {"degrees": degrees}) for _ in range(2)]
+    assert train.evaluate(args, model, dataset, dataset.valid, batch_size=5) == (expected, None)
+    assert all(layer.training == training for layer in model.modules()) and same(model.state_dict(), state)
+
+    assert scores[0] == scores[1] and [len(idx) for idx, _ in calls] == [16, 12] * 3
+    total = 0
+    for idx, draws in calls[:2]:
+        labels = dataset.targets[idx]
+        assert labels.unique().numel() > 4 and torch.equal(draws["degrees"], idx.float() / 100)
+        with torch.no_grad():
+            features = model.eval().features(batch(dataset, idx, draws)[0])
+        total += len(idx) * train.LOSSES["triplet-cosine"](features, labels).item()
+    assert math.isclose(scores[0][0], total / 28, rel_tol=1e-6) and scores[0][1] is None
+    assert torch.equal(torch.cat([idx for idx, _ in calls[:2]]).sort().values, dataset.valid)
+
+
+def test_a_frozen_classifier_stays_as_it_was_drawn_while_the_features_learn(first_stage):
+    begun, ended = prepared(TRIPLET)[2].state_dict(), weights(first_stage / "runs/a/first/seed0")
+    assert all(torch.equal(ended[k], v) == k.startswith("classifier.") for k, v in begun.items())
+    assert read(first_stage / "runs/a/first/seed0/result.json")["params"] == sum(v.numel() for k, v in begun.items() if re.match(
+        r"features.*(weight|bias)", k))
+
+
+SECOND = f"{SEVEN} --init-from=a/first --freeze features --lr 0.1"
+
+
+def test_the_second_stage_begins_where_the_first_ended_and_trains_the_classifier_alone(stages):
+    place, first = stages
+    begun, before = prepared(f"{SECOND} --runs {place / 'runs'}")[2].state_dict(), weights(first)
+    assert same(begun, before)
+    code, second = go(place, f"{SECOND} --max-steps 2", run="a/second")
+    ended, result = weights(second), read(second / "result.json")
+    assert code == 0 and all(torch.equal(ended[k], v) == k.startswith("features.") for k, v in before.items())  # statistics of batch norm too
+    assert result["init_flags"] == read(first / "result.json")["flags"] == TRIPLET.replace(" --threads 1", "")
+    assert result["init_digest"] == hashlib.sha256((first / "model.pt").read_bytes()).hexdigest()[:16]
+    assert result["test_evaluations"] == 1 and rows(second)[0]["train_acc"] is not None
+    assert result["flags"] == f"{SECOND} --max-steps 2".replace(" --threads 1", "")
+
+
+def test_a_first_stage_trained_anew_makes_the_second_be_trained_anew_too(stages, capsys):
+    place, first = stages
+    flags, second = f"{SECOND} --max-steps 1", go(place, f"{SECOND} --max-steps 1", run="a/second")[1]
+    before, old = substance(second), read(second / "result.json")["init_digest"]
+    assert go(place, f"{TRIPLET} --max-steps 1", run="a/first")[0] == 0 and first.with_name("seed0.1").exists()
+    assert go(place, flags, run="a/second")[0] == 0 and "made with other flags" in capsys.readouterr().out
+    assert substance(second.with_name("seed0.1")) == before and read(second / "result.json")["init_digest"] != old
+    assert torch.equal(weights(second)["features.0.weight"], weights(first)["features.0.weight"])
+    for gone in (False, True):  # it is up to date, and stays so without the folder of the first
+        assert go(place, flags, run="a/second")[0] == 0 and "was finished before" in capsys.readouterr().out
+        shutil.rmtree(first, ignore_errors=True)
+    assert go(place, f"{flags} --lr 0.2", run="a/second")[0] == 2 and "train that run first" in capsys.readouterr().err
+    assert not second.with_name("seed0.2").exists()
+
+
+def test_a_triplet_run_with_label_noise_stopped_in_mid_epoch_ends_the_same(tmp_path, monkeypatch):
+    flags = f"{SEVEN} --loss triplet-euclid --freeze classifier --label-noise 0.4 --flip --rotation 15 --drop-last --lr 0.05 --epochs 2 --save-every 1000"
+    _, whole = go(tmp_path, flags, runs="whole")
+    stop_every(monkeypatch, 5)  # two epochs of seven steps
+    assert [go(tmp_path, flags)[0] for _ in range(3)] == [75, 75, 0]
+    assert substance(tmp_path / "runs/a/b/seed0") == substance(whole) and rows(whole)[-1]["left_out"] > 0
+
+
+# ---------------------------------------------------------------------------------------- report 5: which images, which labels
+
+
+def test_drop_last_leaves_the_images_of_the_last_batch_out_of_the_steps_and_of_the_means(tmp_path):
+    flags = f"{SEVEN} --batch-size 40 --lr 1e-30 --epochs 2 --drop-last"  # 112 = 2 * 40 + 32; the weights do not move
+    code, folder = go(tmp_path, flags)
+    args, dataset, model = prepared(flags)
+    assert code == 0 and read(folder / "result.json")["steps"] == 4
+    for row in rows(folder):
+        batches = [dataset.batch(idx) for idx in train.plan_epoch(args, dataset, row["epoch"])[0][:80].split(40)]
+        with torch.no_grad():
+            scores = [(F.cross_entropy(z, y).item(), (z.argmax(1) == y).sum().item()) for x, y in batches for z in [model.train()(x)]]
+        assert math.isclose(row["train_loss"], sum(loss for loss, _ in scores) / 2, rel_tol=1e-6)
+        assert math.isclose(row["train_acc"], sum(right for _, right in scores) / 80, rel_tol=1e-9)
+
+
+def test_a_batch_of_one_that_is_dropped_is_no_hindrance(tmp_path, capsys):
+    flags = f"{SEVEN} --classes 0,1,2 --batch-size 47 --epochs 1"
+    assert go(tmp_path, flags)[0] == 2 and "leaves a step with one image" in capsys.readouterr().err
+    code, folder = go(tmp_path, f"{flags} --drop-last")
+    assert code == 0 and read(folder / "result.json")["steps"] == 1
+    code, folder = go(tmp_path, f"{flags} --batch-size 48 --drop-last", run="a/full")  # a full last batch is none to drop
+    assert code == 0 and read(folder / "result.json")["steps"] == 1
+
+
+def test_only_images_of_the_classes_asked_for_which_keep_their_numbers(tmp_path):
+    code, folder = go(tmp_path, f"{BASE} --synthetic --classes 8,4,8 --batch-size 16 --max-steps 1")
+    _, model, dataset = train.restore(folder)
+    counts = read(folder / "result.json")["data"]
+    assert code == 0 and (counts["train"], counts["valid"], counts["test"]) == (32, 8, 8) and model.classifier[-1].out_features == 35
+    assert read(folder / "args.json")["classes"] == [4, 8]
+    for part in (dataset.train, dataset.valid, dataset.test):
+        assert dataset.targets[part].unique().tolist() == [4, 8]
+    assert train.same_run(train.parse(f"{BASE} --synthetic --classes 4,8 --batch-size 16 --max-steps 1".split()), folder)
+
+
+def test_images_of_224_pixels_reach_a_net_that_takes_them(tmp_path, monkeypatch):
+    shapes, step = [], train.train_step
+    monkeypatch.setattr(train, "train_step", lambda *a: shapes.append(tuple(a[4].shape)) or step(*a))
+    flags = "--model resnet18 --data caltech35 --synthetic --classes 0 --split all --test-weights none --batch-size 2 --max-steps 1 --threads 1"
+    code, folder = go(tmp_path, f"{flags} --side 224")
+    assert code == 0 and read(folder / "args.json")["side"] == 224 and train.restore(folder)[2].images.shape[2:] == (224, 224)
+    assert go(tmp_path, flags, run="a/small")[0] == 0 and shapes == [(2, 3, 224, 224), (2, 3, 112, 112)]
+    assert not train.same_run(train.parse(flags.split()), folder)
+
+
+def test_rotation_turns_every_image_once_by_an_angle_of_its_own(tmp_path):
+    args = train.parse(f"{SEVEN} --rotation 15".split())
+    dataset = train.load(args)
+    picks, draws = train.plan_epoch(args, dataset, 1)
+    degrees = draws["degrees"]
+    assert torch.equal(picks.sort().values, dataset.train) and len(degrees) == 112 == degrees.unique().numel() and (degrees != 0).all()
+    assert degrees.abs().max() <= 15 and degrees.max() > 12 and degrees.min() < -12
+    assert not torch.equal(degrees, train.plan_epoch(args, dataset, 2)[1]["degrees"]) and "degrees" not in train.plan_epoch(
+        train.parse(SEVEN.split()), dataset, 1)[1]
+    flags = f"{SEVEN} --lr 1e-30 --max-steps 1"
+    turned, plain = (rows(go(tmp_path, f"{flags} {more}", run=f"a/{more[2:5]}x")[1])[0] for more in ("--rotation 15", ""))
+    assert abs(turned["train_loss"] - plain["train_loss"]) > 1e-5  # and it reaches the steps
+
+
+def test_rotation_of_faces_turns_their_landmarks_along():
+    args = train.parse(f"{FACES.replace('--rotated-copies', '--rotation')}".split())
+    dataset = train.load(args)
+    picks, draws = train.plan_epoch(args, dataset, 1)
+    assert len(picks) == len(dataset.train) and draws["degrees"].abs().max() <= 15
+    x, y = dataset.batch(picks, draws)
+    turn = torch.deg2rad(-draws["degrees"])  # y points down: what turns counter-clockwise on the screen turns by a negative angle
+    there = torch.polar(torch.ones_like(turn), turn)[:, None] * torch.view_as_complex(dataset.targets[picks].view(-1, 21, 2) - 56)
+    assert torch.allclose(y.view(-1, 21, 2), torch.view_as_real(there) + 56, atol=1e-3)
+    assert not torch.allclose(x, dataset.batch(picks)[0], atol=0.1)
+
+
+def test_pretrained_weights_for_caltech35_leave_a_new_last_layer_of_35_to_learn(tmp_path, imagenet):
+    file, given = imagenet
+    flags = f"--model resnet18 --data caltech35 --synthetic --classes 0,1 --split all --test-weights none --batch-size 4 --max-steps 2 --threads 1"
+    flags = f"{flags} --pretrained --freeze features --weights {file}"
+    begun = prepared(flags)[2].state_dict()
+    code, folder = go(tmp_path, flags)
+    ended = weights(folder)
+    assert code == 0 and ended["fc.weight"].shape == (35, 512) and read(folder / "result.json")["params"] == 512 * 35 + 35
+    for k, v in given.items():  # statistics of batch norm too
+        assert not torch.equal(ended[k], begun[k]) if k.startswith("fc.") else torch.equal(ended[k], v) and torch.equal(begun[k], v)
+
+
+def test_label_noise_is_recorded_as_it_is_and_touches_train_labels_alone(tmp_path):
+    code, folder = go(tmp_path, f"{SEVEN} --label-noise 0.5 --max-steps 1")
+    labels, dataset = data.load("caltech35", synthetic=True).targets, train.restore(folder)[2]
+    changed = (dataset.targets != labels).nonzero()[:, 0]
+    assert code == 0 and read(folder / "result.json")["data"]["label_noise"] == round(len(changed) / 112, 6)
+    assert 40 < len(changed) < 56 and torch.isin(changed, dataset.train).all()  # half are drawn anew, of which a seventh keep their own
+    assert set(dataset.targets[changed].tolist()) == set(range(7))
+    assert "label_noise" not in read(go(tmp_path, f"{SEVEN} --max-steps 1", run="a/clean")[1] / "result.json")["data"]
+
+
+def test_label_noise_depends_on_seed_and_share_and_on_nothing_else():
+    def labels(more):
+        return train.load(train.parse(f"{SEVEN} --label-noise 0.3 {more}".split())).targets
+    noise = labels("")
+    for more in ("--rotation 15 --flip --weight-decay 0.001 --epochs 30 --lr 0.1", "--model basic_block --loss square --batch-size 8"):
+        assert torch.equal(labels(more), noise)
+    assert not torch.equal(labels("--seed 1"), noise) and not torch.equal(labels("--label-noise 0.5"), noise)
+
+
+def test_labels_that_steps_see_are_the_noisy_ones(tmp_path, monkeypatch):
+    seen, step = [], train.train_step
+    monkeypatch.setattr(train, "train_step", lambda *a: seen.append(a[5]) or step(*a))
+    assert go(tmp_path, f"{SEVEN} --classes 0,1,2 --label-noise 1 --epochs 1 --test-weights none")[0] == 0
+    args, dataset, _ = prepared(f"{SEVEN} --classes 0,1,2 --label-noise 1")
+    assert torch.equal(torch.cat(seen), dataset.targets[train.plan_epoch(args, dataset, 1)[0]])
+    assert torch.cat(seen).bincount().tolist() != [16, 16, 16]
+
+
+CLEANED = f"{SEVEN} --label-noise 0.5 --clean-by=a/scorer --clean-share 0.25"
+
+
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory):
+    """A place with the run a/scorer, which has seen none of the images that train has, and a/seen, which has seen some."""
+    place = tmp_path_factory.mktemp("scorer")
+    assert go(place, f"{SEVEN} --split val+addition --max-steps 6 --lr 0.05", run="a/scorer")[0] == 0
+    unfit = f"{SEVEN} --max-steps 1 --test-weights none"
+    assert go(place, f"{unfit} --classes 0 --split all", run="a/seen")[0] == 0
+    assert go(place, f"{unfit} --split val+addition --init-from=a/seen", run="a/heir")[0] == 0
+    assert go(place, f"{unfit} --split val+addition --loss triplet-cosine", run="a/features")[0] == 0
+    return place
+
+
+def test_cleaning_drops_the_images_whose_labels_the_scorer_believes_least(tmp_path, scorer, capsys):
+    shutil.copytree(scorer / "runs", tmp_path / "runs")
+    judge, flags = tmp_path / "runs/a/scorer/seed0", f"{CLEANED} --max-steps 1"
+    code, folder = go(tmp_path, flags)
+    result, noisy = read(folder / "result.json"), train.load(train.parse(f"{SEVEN} --label-noise 0.5".split()))
+    net = train.models.build("base").eval()
+    net.load_state_dict(weights(judge))
+    with torch.no_grad():
+        surprise = -net(noisy.batch(noisy.train)[0]).log_softmax(1)[range(112), noisy.targets[noisy.train]]
+    dropped = noisy.train[surprise.topk(28).indices]
+    wrong = (data.load("caltech35", synthetic=True).targets != noisy.targets)[dropped].sum().item()
+    counts = result["data"]
+    assert code == 0 and (counts["train"], counts["dropped"], counts["dropped_noisy"]) == (84, 28, wrong) and 0 < wrong < 28
+    assert counts["label_noise"] == round((noisy.targets != data.load("caltech35", synthetic=True).targets).sum().item() / 112, 6)
+    train_on = train.load(train.parse(f"{CLEANED} --runs {tmp_path / 'runs'}".split())).train
+    assert sorted([*train_on.tolist(), *dropped.tolist()]) == noisy.train.tolist()
+    assert result["init_digest"] == hashlib.sha256((judge / "model.pt").read_bytes()).hexdigest()[:16]
+    assert result["init_flags"] == read(judge / "result.json")["flags"]
+
+    shutil.rmtree(judge)  # who looks at the run, or trains it again, needs the scorer no more
+    args, model, dataset = train.restore(folder)
+    assert train.evaluate(args, model, dataset, dataset.test)[0] == result["metrics"]["test_loss"]
+    capsys.readouterr()
+    assert go(tmp_path, flags)[0] == 0 and "was finished before" in capsys.readouterr().out
+
+
+def test_the_net_of_a_cleaned_run_begins_as_without_cleaning(scorer):
+    ours, theirs = prepared(f"{CLEANED} --runs {scorer / 'runs'}")[2], prepared(SEVEN)[2]
+    assert same(ours.state_dict(), theirs.state_dict())  # the scorer judges; nothing starts from it
+
+
+def test_a_scorer_that_is_not_fit_to_judge_is_refused(tmp_path, scorer, capsys):
+    shutil.copytree(scorer / "runs", tmp_path / "runs")
+    assert go(tmp_path, f"{OBJECTS} --max-steps 1", run="a/other")[0] == 0
+    for judge, words in (("a/seen", "was trained on images that it is to judge"), ("a/heir", "or started from a run that may have been"),
+                         ("a/features", "learnt nothing yet that could judge"), ("a/other", "was trained on cifar10 (2500 images)"),
+                         ("a/nowhere", "Train that run first")):
+        capsys.readouterr()
+        code, folder = go(tmp_path, CLEANED.replace("a/scorer", judge))
+        assert code == 2 and words in capsys.readouterr().err and not folder.parent.exists()
+    assert go(tmp_path, f"{CLEANED} --seed 1")[0] == 2 and "seed1/model.pt" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------- scoring afterwards
