@@ -228,7 +228,6 @@ def parse(argv):
             parser.error(f"--score takes the run's own flags; leave out --{', --'.join(sorted(others)).replace('_', '-')}")
         if args.score == "" or given.get("test_weights") == "none":
             parser.error("--score needs a folder, and weights: --test-weights none would score nothing")
-        args.test_weights, args.data_dir = given.get("test_weights"), given.get("data_dir")  # what is not given is left to the run
     elif args.again:
         parser.error("--again does nothing without --score FOLDER")
 
@@ -239,72 +238,14 @@ def parse(argv):
             parser.error(f"{args.model} has no --{flag.replace('_', '-')}; it takes {named}")
         setattr(args, flag, given.get(flag, takes.get(flag)))
     args.split = args.split or data.SPLITS[args.data][0]
-    if args.split not in data.SPLITS[args.data]:
-        parser.error(f"--split {args.split} is not one of {args.data}'s: {', '.join(data.SPLITS[args.data])}")
-    if args.normalise and args.data == "faces21":
-        parser.error("--normalise is for class images; each face is normalised by its own mean and deviation")
     args.normalise = args.normalise or data.NORMALISED.get(args.data)
     args.loss = args.loss or OF_DATA[args.data]
-    if args.data == "faces21" and (args.loss != "mse" or args.label_noise or args.classes):
-        parser.error("--classes, --label-noise and losses other than mse are for classes; faces21 has landmarks")
-    if args.data != "faces21" and args.loss == "mse":
-        parser.error(f"--loss mse is for landmarks; {args.data} has classes")
-    if "side" in given and args.data != "caltech35":
-        parser.error("--side is for caltech35; the other data sets' images are of one size")
-    if "margin" in given and args.loss not in OF_FEATURES:
-        parser.error(f"--margin does nothing without --loss {' or '.join(OF_FEATURES)}")
-    if args.loss in OF_FEATURES:
-        if given.get("test_weights", "none") != "none" or args.test_each_epoch or args.early_stop or args.protocol == "report":
-            parser.error(f"--loss {args.loss} trains features, which answer nothing yet: there is no accuracy to stop by and none to test")
-        if args.freeze == "features":
-            parser.error(f"--loss {args.loss} trains features: with --freeze features nothing would learn")
-        args.test_weights = "none"
-    if bool(args.clean_by) != bool(args.clean_share):
-        parser.error("--clean-by RUN and --clean-share SHARE go together")
-    if args.clean_by and (args.init_from or args.pretrained or args.data == "faces21"):
-        parser.error("--clean-by is for classes and excludes --init-from and --pretrained")
-    if args.rotation and args.rotated_copies:
-        parser.error("--rotation and --rotated-copies exclude each other")
-    for flag, owner, values in (("step_size", "schedule", ["step"]), ("milestones", "schedule", ["multistep"]),
-                                ("gamma", "schedule", ["step", "multistep", "plateau"]), ("patience", "schedule", ["plateau"])):
-        if flag in given and getattr(args, owner) not in values:
-            parser.error(f"--{flag.replace('_', '-')} does nothing without --{owner} {' or '.join(values)}")
-    if args.schedule == "multistep" and not args.milestones:
-        parser.error("--schedule multistep needs --milestones, such as 15,25")
-    if ("switch_optim" in given or "switch_lr" in given) and not args.switch_after:
-        parser.error("--switch-optim and --switch-lr do nothing without --switch-after EPOCH")
-    if args.switch_after and args.schedule != "none":
-        parser.error("--switch-after and --schedule exclude each other; after a switch the learning rate is --switch-lr")
-    if not args.max_steps:  # a run cut short for trying out may well end before its schedule does anything
-        if args.switch_after >= args.epochs:
-            parser.error(f"--switch-after {args.switch_after} comes after the last of {args.epochs} epochs; lower it or raise --epochs")
-        if args.milestones and max(args.milestones) >= args.epochs:
-            parser.error(f"--milestones {','.join(map(str, args.milestones))} do not all come before the last of {args.epochs} epochs")
-    if args.early_stop:
-        if given.get("test_weights") == "final":
-            parser.error("--early-stop ends with the best epoch's weights; leave out --test-weights final")
-        args.test_weights = given.get("test_weights", "best")
-    if args.split in data.WITHOUT_VALID and (args.schedule == "plateau" or args.valid_rotation or args.early_stop or args.test_weights == "best"):
-        parser.error(f"--schedule plateau, --valid-rotation, --early-stop and --test-weights best need a valid set; --split {args.split} has none")
-    if args.test_each_epoch and (args.data == "faces21" or args.test_weights != "final"):
-        parser.error("--test-each-epoch needs a test set, which faces21 does not have, and scores the weights of each epoch, not the best on valid")
-    if args.label_smoothing and args.loss != "cross-entropy":
-        parser.error(f"--label-smoothing is for cross-entropy, not for {args.loss}")
-    if args.data == "faces21" and args.protocol == "report":
-        parser.error("--protocol report is for classes; faces21 has landmarks")
-    if args.pretrained and args.stem == "cifar":
-        parser.error("--pretrained weights are those of --stem imagenet")
-    if args.pretrained and (args.model not in models.IMAGENET or args.init_from):
-        parser.error(f"--pretrained is for {', '.join(models.IMAGENET)} and excludes --init-from")
-    if args.weights and not args.pretrained:
-        parser.error("--weights does nothing without --pretrained")
-    if args.freeze == "features" and not (args.pretrained or args.init_from):
-        parser.error("--freeze features keeps them as they are: it needs --pretrained or --init-from")
-    if args.autoaugment and args.augmix:
-        parser.error("--autoaugment and --augmix exclude each other")
-    for flag in ("flip", "pad_crop", "autoaugment", "augmix"):
-        if getattr(args, flag) and args.data == "faces21":
-            parser.error(f"--{flag.replace('_', '-')} would move the faces away from their landmarks; report 1 only turns them, with --rotated-copies")
+    args.test_weights = given.get("test_weights", "none" if args.loss in OF_FEATURES else "best" if args.early_stop else "final")
+    for wrong, sentence in what_makes_no_sense(args, given):
+        if wrong:
+            parser.error(sentence)
+    if args.score is not None:
+        args.test_weights, args.data_dir = given.get("test_weights"), given.get("data_dir")  # what is not given is left to the run
 
     args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if not re.fullmatch(r"cpu|cuda(:\d+)?", args.device):
@@ -326,6 +267,53 @@ def parse(argv):
     if not re.fullmatch(r"[\w,=-][\w.,=-]{0,150}(/[\w,=-][\w.,=-]{0,150})*", args.run):
         parser.error(f"--run {args.run} is no name of a run: at most 150 letters, digits and . , = _ - between slashes")
     return args
+
+
+def what_makes_no_sense(args, given):
+    """[(is it so?, the sentence that says why it cannot be), ...] about resolved flags. given: those that were typed."""
+    faces, features, cut_short = args.data == "faces21", args.loss in OF_FEATURES, bool(args.max_steps)
+    moved = [f"--{flag.replace('_', '-')}" for flag in ("flip", "pad_crop", "autoaugment", "augmix") if faces and getattr(args, flag)]
+    idle = [(f"--{flag.replace('_', '-')}", owners) for flag, owners in (
+        ("step_size", ["step"]), ("milestones", ["multistep"]), ("gamma", ["step", "multistep", "plateau"]), ("patience", ["plateau"]))
+        if flag in given and args.schedule not in owners]
+    return [
+        (args.split not in data.SPLITS[args.data], f"--split {args.split} is not one of {args.data}'s: {', '.join(data.SPLITS[args.data])}"),
+        (faces and args.normalise, "--normalise is for class images; each face is normalised by its own mean and deviation"),
+        ("side" in given and args.data != "caltech35", "--side is for caltech35; the other data sets' images are of one size"),
+        (faces and (args.loss != "mse" or args.label_noise or args.classes),
+         "--classes, --label-noise and losses other than mse are for classes; faces21 has landmarks"),
+        (not faces and args.loss == "mse", f"--loss mse is for landmarks; {args.data} has classes"),
+        ("margin" in given and not features, f"--margin does nothing without --loss {' or '.join(OF_FEATURES)}"),
+        (features and (args.test_weights != "none" or args.test_each_epoch or args.early_stop or args.protocol == "report"),
+         f"--loss {args.loss} trains features, which answer nothing yet: there is no accuracy to stop by and none to test"),
+        (features and args.freeze == "features", f"--loss {args.loss} trains features: with --freeze features nothing would learn"),
+        (args.label_smoothing and args.loss != "cross-entropy", f"--label-smoothing is for cross-entropy, not for {args.loss}"),
+        (bool(args.clean_by) != bool(args.clean_share), "--clean-by RUN and --clean-share SHARE go together"),
+        (args.clean_by and (args.init_from or args.pretrained or faces), "--clean-by is for classes and excludes --init-from and --pretrained"),
+        (args.rotation and args.rotated_copies, "--rotation and --rotated-copies exclude each other"),
+        (args.autoaugment and args.augmix, "--autoaugment and --augmix exclude each other"),
+        (moved, f"{' and '.join(moved)} would move the faces away from their landmarks; report 1 only turns them, with --rotated-copies"),
+        *((True, f"{flag} does nothing without --schedule {' or '.join(owners)}") for flag, owners in idle),
+        (args.schedule == "multistep" and not args.milestones, "--schedule multistep needs --milestones, such as 15,25"),
+        (("switch_optim" in given or "switch_lr" in given) and not args.switch_after,
+         "--switch-optim and --switch-lr do nothing without --switch-after EPOCH"),
+        (args.switch_after and args.schedule != "none", "--switch-after and --schedule exclude each other; after a switch the learning rate is --switch-lr"),
+        # A run cut short for trying out may well end before its schedule does anything.
+        (not cut_short and args.switch_after >= args.epochs,
+         f"--switch-after {args.switch_after} comes after the last of {args.epochs} epochs; lower it or raise --epochs"),
+        (not cut_short and max(args.milestones or [0]) >= args.epochs,
+         f"--milestones {','.join(map(str, args.milestones or []))} do not all come before the last of {args.epochs} epochs"),
+        (args.early_stop and args.test_weights == "final", "--early-stop ends with the best epoch's weights; leave out --test-weights final"),
+        (args.split in data.WITHOUT_VALID and (args.schedule == "plateau" or args.valid_rotation or args.early_stop or args.test_weights == "best"),
+         f"--schedule plateau, --valid-rotation, --early-stop and --test-weights best need a valid set; --split {args.split} has none"),
+        (args.test_each_epoch and (faces or args.test_weights != "final"),
+         "--test-each-epoch needs a test set, which faces21 does not have, and scores the weights of each epoch, not the best on valid"),
+        (faces and args.protocol == "report", "--protocol report is for classes; faces21 has landmarks"),
+        (args.pretrained and args.stem == "cifar", "--pretrained weights are those of --stem imagenet"),
+        (args.pretrained and (args.model not in models.IMAGENET or args.init_from), f"--pretrained is for {', '.join(models.IMAGENET)} and excludes --init-from"),
+        (args.weights and not args.pretrained, "--weights does nothing without --pretrained"),
+        (args.freeze == "features" and not (args.pretrained or args.init_from), "--freeze features keeps them as they are: it needs --pretrained or --init-from"),
+    ]
 
 
 def identity(args):
