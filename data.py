@@ -366,11 +366,15 @@ def redraw_labels(dataset, share, generator):
     return dataclasses.replace(dataset, targets=targets, noisy=train[targets[train] != dataset.targets[train]])
 
 
-def drop(dataset, scores, share):
-    """The data set without this share of its train images: those of the highest `scores` (train,), which `dropped` names."""
+def highest(dataset, scores, share):
+    """This share of the train images, those of the highest `scores` (train,): an index vector, sorted; of equals the first."""
     order = scores.argsort(descending=True, stable=True)
-    n = round(share * len(order))
-    return dataclasses.replace(dataset, train=dataset.train[order[n:].sort().values], dropped=dataset.train[order[:n].sort().values])
+    return dataset.train[order[: round(share * len(order))]].sort().values
+
+
+def drop(dataset, idx):
+    """The data set without the images `idx` in its train part; `dropped` names them."""
+    return dataclasses.replace(dataset, train=dataset.train[~torch.isin(dataset.train, idx)], dropped=idx)
 
 
 def own_mean_std(images):

@@ -50,8 +50,8 @@ def triplet_euclid(features, labels, margin=0.25):
 
 def _batch_hard(distance, labels, margin):
     positive, negative, anchors = _pairs(labels)
-    hardest = distance.masked_fill(~positive, -math.inf).amax(1) - distance.masked_fill(~negative, math.inf).amin(1)
-    return F.relu(hardest[anchors] + margin).sum() / anchors.sum().clamp_min(1)
+    hardest = distance.masked_fill(~positive, -math.inf).amax(1) - distance.masked_fill(~negative, math.inf).amin(1)  # -inf for those left out
+    return F.relu(hardest + margin).sum() / anchors.sum().clamp_min(1)
 
 
 def _pairs(labels):

@@ -455,6 +455,13 @@ class CNN(nn.Module):
         return self.fc(self.flatten(self.block2(self.block1(x))))
 
 
+class GlobalMaxPool(nn.Module):
+    """(n, c, h, w) -> (n, c), the largest of each channel. Not torch's AdaptiveMaxPool2d, whose gradient on CUDA is not deterministic."""
+
+    def forward(self, x):
+        return F.max_pool2d(x, x.shape[2:]).flatten(1)
+
+
 class FeatureNet(nn.Module):
     """Report 5: layers that end in a global max pooling, whose output is the feature vector, then a classifier; (n, 3, 112, 112) -> logits (n, 35)."""
 
@@ -463,7 +470,7 @@ class FeatureNet(nn.Module):
 
     def __init__(self, layers, classifier):
         super().__init__()
-        self.features = nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten())
+        self.features = nn.Sequential(*layers, GlobalMaxPool())
         self.classifier = classifier
         self.to(memory_format=torch.channels_last)  # only a layout; on a CPU a step takes two thirds to four fifths of the time
 
@@ -522,12 +529,12 @@ MODELS = {"keypoint": Keypoint, "lenet5": LeNet5, "vgg13": vgg13, "vgg16": vgg16
           "resnet18": resnet18, "vgg16_imagenet": vgg16_imagenet, "net": Net, "mlp": MLP, "cnn": CNN, "base": base, "basic_block": basic_block,
           "bottleneck": bottleneck_net}
 IMAGENET = {"resnet18": "ResNet18_Weights.IMAGENET1K_V1", "vgg16_imagenet": "VGG16_Weights.IMAGENET1K_V1"}  # torchvision's names of the weights
-OF_DATA = ("classes", "side")  # what a data set tells those nets that are made for more than one
+SET_BY_DATA = ("classes", "side")  # what a data set tells those nets that are made for more than one
 
 
 def flags_of(name):
     """The flags that the net `name` takes, with their defaults: {"norm": "none", ...}."""
-    return {key: p.default for key, p in inspect.signature(MODELS[name]).parameters.items() if key not in OF_DATA}
+    return {key: p.default for key, p in inspect.signature(MODELS[name]).parameters.items() if key not in SET_BY_DATA}
 
 
 def build(name, classes=None, side=None, **flags):

@@ -624,7 +624,7 @@ def draw_against(records, values, reported, flag):
 
     values: {run: its value}; runs whose names differ in a last number alone, as noise-10 and noise-30, are one series. reported:
     {run: accuracy as a fraction} where a report printed one: hollow markers on a thin dashed line. Measured: each seed and the line
-    through their means. A learning rate has a log axis, a share is in %. ValueError where no record has a test accuracy."""
+    through their means. A learning rate has a log axis, a share of noise is in %. ValueError where no record has a test accuracy."""
     records = [r for r in records if r["run"] in values and r["metrics"].get("test_acc") is not None]
     if not records:
         raise ValueError(f"no record has a test accuracy to draw against {flag.replace('_', ' ')}")
@@ -632,8 +632,7 @@ def draw_against(records, values, reported, flag):
     for run in sorted(values, key=values.get):
         series.setdefault(re.sub(r"-\d+$", "", run), []).append(run)
     series = {name: series[name] for name in dict.fromkeys(re.sub(r"-\d+$", "", run) for run in values)}  # in the order given
-    names, looks, log = _short_names(series), _looks(series), flag == "lr"
-    scale = 1 if log else 100
+    names, looks, scale = _short_names(series), _looks(series), 100 if flag == "label_noise" else 1
     told = {"linestyle": "--", "linewidth": 0.8, "markersize": 7, "markerfacecolor": "white"}
     with matplotlib.rc_context(STYLE):
         fig = _figure(7, 4)
@@ -649,7 +648,7 @@ def draw_against(records, values, reported, flag):
             if printed:
                 ax.plot(list(printed), list(printed.values()), **looks[name], **told, zorder=1, label=f"{name} reported")
                 used.add("reported")
-        if log:
+        if flag == "lr":
             ax.set_xscale("log")
         ticks = sorted({value * scale for value in values.values()})
         ax.set_xticks(ticks, [_short(tick) for tick in ticks])
@@ -676,7 +675,7 @@ def answers(folder, data_dir=None):
     import models
     import train
 
-    args, model, dataset = train.restore(folder, data_dir=data_dir)
+    args, model, dataset = train.restore(folder, data_dir=data_dir, device="cuda" if torch.cuda.is_available() else "cpu")
     if args.loss not in train.OF_LOGITS:
         raise ValueError(f"{folder}: its net answers with no class")
     found = {}
@@ -684,7 +683,7 @@ def answers(folder, data_dir=None):
         for part in ("train", "test"):
             batches = [(*models.with_features(model, x), y) for x, y in map(dataset.batch, getattr(dataset, part).split(128))]
             logits, features, labels = map(torch.cat, zip(*batches))
-            found[part] = {"labels": labels.numpy(), "answers": logits.argmax(1).numpy(), "features": features.numpy()}
+            found[part] = {"labels": labels.cpu().numpy(), "answers": logits.argmax(1).cpu().numpy(), "features": features.cpu().numpy()}
     return found
 
 
@@ -758,8 +757,9 @@ def draw_features(found, classes, title, generated=False):
             if part == "train":
                 pca = PCA(2, random_state=0).fit(vectors)
                 kept = ", {:.0%} and {:.0%} of the variance".format(*pca.explained_variance_ratio_)
-            flat = {"PCA": pca.transform(vectors),
-                    "t-SNE": TSNE(2, perplexity=min(30, (len(vectors) - 1) / 3), init="pca", random_state=0).fit_transform(vectors)}
+            flat = {"PCA": pca.transform(vectors), "t-SNE": np.zeros((len(vectors), 2))}
+            if vectors.std(0).any():  # scikit-learn crashes on points that all coincide, as a net can make them
+                flat["t-SNE"] = TSNE(2, perplexity=min(30, (len(vectors) - 1) / 3), init="pca", random_state=0).fit_transform(vectors)
             for ax, (kind, points) in zip(axes, flat.items()):
                 for c in classes:
                     for right in (True, False):
@@ -862,8 +862,10 @@ def _against_command(args):
 
 
 def _answered(args, draw, name):
-    """A picture of every run and seed that has weights, by draw(what it answers, title, path, generated); gives their paths."""
+    """A picture or table of every run and seed that has weights, by draw(folder, title, path, generated); gives their paths."""
     from data import DataError
+
+    from train import BadInput
 
     paths = []
     for folder, r in _records(args).items():
@@ -872,32 +874,30 @@ def _answered(args, draw, name):
             continue
         paths.append(Path(args.out) / folder.relative_to(args.runs) / name)
         try:
-            draw(answers(folder, args.data_dir), f"{r['run']}, seed {r['seed']}", paths[-1], r["data"]["synthetic"])
-        except DataError as error:
+            draw(folder, f"{r['run']}, seed {r['seed']}", paths[-1], r["data"]["synthetic"])
+        except (DataError, BadInput) as error:
             raise ValueError(str(error)) from None
     return paths
 
 
 def _confusion_command(args):
-    return _answered(args, lambda found, *rest: confusion(describe(found)["confusion"], *rest), "confusion.png")
+    return _answered(args, lambda folder, *rest: confusion(describe(answers(folder, args.data_dir))["confusion"], *rest), "confusion.png")
 
 
 def _features_command(args):
     classes = [int(c) for c in args.classes.split(",")]
-    return _answered(args, lambda found, *rest: features(found, classes, *rest), "features.png")
+    return _answered(args, lambda folder, *rest: features(answers(folder, args.data_dir), classes, *rest), "features.png")
 
 
 def _layers_command(args):
     """Into OUT/REPORT/RUN/seedK/layers.md, at the run's batch size."""
     import train
 
-    paths = []
-    for folder in _records(args):
+    def write(folder, title, path, generated):
         made_with, model, _ = train.restore(folder, data_dir=args.data_dir)
-        paths.append(Path(args.out) / folder.relative_to(args.runs) / "layers.md")
-        paths[-1].parent.mkdir(parents=True, exist_ok=True)
-        paths[-1].write_text(layer_table(model, made_with.batch_size) + "\n")
-    return paths
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{title}\n\n{layer_table(model, made_with.batch_size)}\n")
+    return _answered(args, write, "layers.md")
 
 
 def _by_epoch_command(args):

@@ -45,9 +45,9 @@ from losses import LOSSES, OF_FEATURES, OF_LOGITS, SUMS, l2_penalty, left_out
 
 FINISHED, BAD_INPUT, DIVERGED, STOPPED = 0, 2, 3, 75
 # Where and how a run is made, not what it is: two runs that differ only here are the same run.
-NOT_IDENTITY = {"fingerprint", "runs", "run", "seed", "data_dir", "weights", "device", "threads", "stop_after", "save_every", "restart",
+NOT_IDENTITY = {"fingerprint", "dropped", "runs", "run", "seed", "data_dir", "weights", "device", "threads", "stop_after", "save_every", "restart",
                 "score", "again"}
-OF_DATA = {"cifar10": "cross-entropy", "caltech35": "cross-entropy", "faces21": "mse"}  # the loss where none is named
+LOSS_OF = {"cifar10": "cross-entropy", "caltech35": "cross-entropy", "faces21": "mse"}  # the loss where none is named
 
 
 class BadInput(Exception):
@@ -130,7 +130,7 @@ def make_parser():
     g.add_argument("--stem", **own, choices=models.STEMS, help="first layers (resnet18: imagenet, torchvision's)")
     g.add_argument("--order", **own, choices=models.ORDERS, help=f"layers of a block (cnn: {models.ORDERS[0]})")
     g.add_argument("--init", **own, choices=models.INITS, help="how first weights are drawn (net: default, PyTorch's own)")
-    g.add_argument("--pretrained", action="store_true", help="start from torchvision's ImageNet weights, but for a new last layer (resnet18)")
+    g.add_argument("--pretrained", action="store_true", help=f"start from torchvision's ImageNet weights, but for a new last layer ({', '.join(models.IMAGENET)})")
     g.add_argument("--weights", metavar="FILE", help="their file; default: torchvision's cache, downloaded into it where there is a network")
     g.add_argument("--freeze", default="none", choices=("none", "features", "classifier"),
                    help="layers that learn nothing: the classifier (in a net that names none: the last layer) or the features, all before it")
@@ -239,7 +239,7 @@ def parse(argv):
         setattr(args, flag, given.get(flag, takes.get(flag)))
     args.split = args.split or data.SPLITS[args.data][0]
     args.normalise = args.normalise or data.NORMALISED.get(args.data)
-    args.loss = args.loss or OF_DATA[args.data]
+    args.loss = args.loss or LOSS_OF[args.data]
     args.test_weights = given.get("test_weights", "none" if args.loss in OF_FEATURES else "best" if args.early_stop else "final")
     for wrong, sentence in what_makes_no_sense(args, given):
         if wrong:
@@ -254,7 +254,7 @@ def parse(argv):
         torch.empty(0, device=args.device)
     except (RuntimeError, AssertionError) as e:
         parser.error(f"--device {args.device} cannot be used here ({str(e).splitlines()[0]})")
-    args.threads = args.threads or torch.get_num_threads()
+    args.threads, args.dropped = args.threads or torch.get_num_threads(), None
     try:
         args.init_digest = digest_of(init_file(args))
     except OSError as e:
@@ -393,15 +393,15 @@ def predict(args, model, x):
         return net(x.to(memory_format=torch.channels_last)).float()
 
 
-def count_right(args, output, y):
-    """How many answers are right, or images no anchors under a triplet loss: a tensor, 0 for landmarks."""
+def tally(args, output, y):
+    """What is counted of a batch, a tensor: right answers, or under a triplet loss images that are no anchors; 0 for landmarks."""
     if args.loss in OF_LOGITS:
         return (output.argmax(1) == y).sum()
     return left_out(y) if args.loss in OF_FEATURES else torch.zeros((), device=y.device)
 
 
 def train_step(args, model, optimizer, loss_fn, x, y):
-    """One update. Gives loss (per image), what count_right counts, L2 term and gradient norm (None unless clipped) as tensors: nothing waits."""
+    """One update. Gives loss (per image), tally, L2 term and gradient norm (None unless clipped) as tensors: nothing waits."""
     if args.input_noise:
         x = x + args.input_noise * torch.randn_like(x)
     output = predict(args, model, F.dropout(x, args.input_dropout) if args.input_dropout else x)
@@ -411,7 +411,7 @@ def train_step(args, model, optimizer, loss_fn, x, y):
     (loss + penalty).backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), args.clip) if args.clip else None
     optimizer.step()
-    return loss.detach() / (len(y) if args.loss in SUMS else 1), count_right(args, output, y), penalty.detach(), norm
+    return loss.detach() / (len(y) if args.loss in SUMS else 1), tally(args, output, y), penalty.detach(), norm
 
 
 @torch.no_grad()
@@ -431,7 +431,7 @@ def evaluate(args, model, dataset, idx, draws=None, batch_size=256):
             x, y = dataset.batch(idx[here], {k: v[here] for k, v in (draws or {}).items()})
             output = predict(args, model, x)
             total[0] += loss_fn(output, y) * (1 if args.loss in SUMS else len(y))
-            total[1] += count_right(args, output, y)
+            total[1] += tally(args, output, y)
     model.train(was_training)
     loss, accuracy = (total / len(idx)).tolist()
     return loss, accuracy if args.loss in OF_LOGITS else None
@@ -480,7 +480,7 @@ def fit(args, model, dataset, state, folder, stop_reason):
         steps = min(steps, (args.max_steps or sys.maxsize) - state["steps"])
         if state["step"] == 0:
             torch.manual_seed(seed_of(args.seed, epoch, "dropout"))
-            state["tallies"] = torch.zeros(3, steps, device=picks.device)  # loss, count_right and L2 term of every step
+            state["tallies"] = torch.zeros(3, steps, device=picks.device)  # loss, tally and L2 term of every step
             if args.switch_after and epoch > args.switch_after and not state["switched"]:
                 state.update(optimizer=make_optimizer(args, model, switched=True), switched=True)
         optimizer, tallies = state["optimizer"], state["tallies"]
@@ -775,12 +775,15 @@ def load(args):
         dataset = data.only_classes(dataset, args.classes)
     if args.label_noise:
         dataset = data.redraw_labels(dataset, args.label_noise, torch.Generator().manual_seed(seed_of(args.seed, "label noise")))
-    return clean(args, dataset) if args.clean_by else dataset
+    if args.clean_by:
+        args.dropped = args.dropped or judge(args, dataset)  # judged once: sums in another order could tip who is last
+        dataset = data.drop(dataset, torch.tensor(args.dropped, dtype=torch.int64))
+    return dataset
 
 
 @torch.no_grad()
-def clean(args, dataset):
-    """The data set without the train images to whose labels another run's net gives the largest cross-entropy. Raises BadInput."""
+def judge(args, dataset):
+    """The numbers of the train images to whose labels another run's net gives the largest cross-entropy. Raises BadInput."""
     folder = Path(args.runs, args.clean_by, f"seed{args.seed}")
     if not (folder / "model.pt").exists():
         raise BadInput(f"--clean-by {args.clean_by}: there is no {folder / 'model.pt'}. Train that run first.")
@@ -795,7 +798,7 @@ def clean(args, dataset):
                        "their labels. Name a run of another --split that starts anew.")
     batches = [(idx.to(seen.images.device), dataset.targets[idx].to(seen.images.device)) for idx in dataset.train.split(256)]
     scores = torch.cat([F.cross_entropy(model(seen.batch(idx)[0]), labels, reduction="none") for idx, labels in batches])
-    return data.drop(dataset, scores.cpu(), args.clean_share)
+    return data.highest(dataset, scores.cpu(), args.clean_share).tolist()
 
 
 def build(args, dataset):
@@ -870,8 +873,8 @@ def digest_of(file):
 
 def defaults(model, dataset):
     """Every flag as it is where nothing is given, as JSON would give it back: for folders that an older train.py, with fewer flags, has made."""
-    own = {**models.flags_of(model), "normalise": data.NORMALISED.get(dataset), "loss": OF_DATA[dataset]}
-    return json.loads(json.dumps({**vars(make_parser().parse_args([])), **own}))
+    own = {**models.flags_of(model), "normalise": data.NORMALISED.get(dataset), "loss": LOSS_OF[dataset]}
+    return json.loads(json.dumps({**vars(make_parser().parse_args([])), **own, "dropped": None}))
 
 
 def restore(folder, data_dir=None, device="cpu", weights="model.pt"):
@@ -879,7 +882,8 @@ def restore(folder, data_dir=None, device="cpu", weights="model.pt"):
     made_with = read_json(Path(folder) / "args.json")
     args = argparse.Namespace(**{**defaults(made_with["model"], made_with["data"]), **made_with})
     args.device, args.data_dir, args.init_from, args.pretrained = device, data_dir or args.data_dir, None, False
-    args.clean_by = None  # it is only about what was trained on, and that run may not be here
+    above = Path(folder).resolve().parents
+    args.runs = above[min(len(Path(args.run).parts), len(above) - 1)]  # wherever that is now
     dataset, model = prepare(args)
     model.load_state_dict(torch.load(Path(folder) / weights, map_location=device, weights_only=True))
     return args, model.eval(), dataset
@@ -926,6 +930,8 @@ def train(args, folder, flags, stop_reason):
     """Trains, or goes on training, what `args` ask for. Gives an exit code."""
     if (code := finished_before(args, folder, flags)) is not None:
         return code
+    if not args.restart and same_run(args, folder):  # going on: what was dropped at its beginning stays dropped
+        args.dropped = read_json(folder / "args.json").get("dropped")
     dataset, model = prepare(args)
     args.fingerprint = dataset.fingerprint
     start = read_json(init_file(args).parent / "result.json") if args.init_from or args.clean_by else {}

@@ -195,7 +195,8 @@ def row(what, unit, ours, theirs=None):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
     parser.add_argument("--data-dir", default="data", help="folder of the data sets (default: data)")
-    parser.add_argument("--images", type=train.count, metavar="N", help="at most so many images of a training part (default: all)")
+    parser.add_argument("--images", type=train.checked(int, lambda n: n >= 32, "at least 32, a batch"), metavar="N",
+                        help="at most so many images of a training part (default: all)")
     parser.add_argument("--rounds", type=train.count, default=3, metavar="K", help="how often each thing is measured (default: 3)")
     parser.add_argument("--threads", type=train.count, metavar="N", help="CPU threads (default: torch's choice)")
     args = parser.parse_args(argv)

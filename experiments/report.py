@@ -267,7 +267,8 @@ def table(declared, name, records):
     extra = at_end if scored else ["train_acc"] if classes else of_landmarks
     extra = [m for m in extra if any(value(r, m) is not None for r in records)]
     noisy = any("label_noise" in r.get("data", {}) for r in records)
-    head = ["run", "what changed", "reported", "measured", *map(in_words, extra), *["labels changed"] * noisy, "seeds"]
+    triplets = any(value(r, "left_out") is not None for r in records)
+    head = ["run", "what changed", "reported", "measured", *map(in_words, extra), *["labels changed"] * noisy, *["left out"] * triplets, "seeds"]
     rows = []
     for run in runs:
         mine, want = by_run[run], declared["want"].get(run, "none")
@@ -279,6 +280,7 @@ def table(declared, name, records):
                      in_line({m: measured(mine, m) for m in metrics}) if mine else "missing",
                      *[measured(mine, m) for m in extra],
                      *[", ".join(f"{100 * r['data']['label_noise']:.1f} %" for r in mine if "label_noise" in r.get("data", {})) or "–"] * noisy,
+                     *[", ".join(f"{value(r, 'left_out')}" for r in mine if value(r, "left_out") is not None) or "–"] * triplets,
                      f"{len(mine)}{f', {diverged} diverged' if diverged else ''}"])
     text = markdown(head, rows)
     if lacking := [run for run in runs if "pretrained" in as_dict(declared["run"][run]) and not by_run[run]]:
@@ -443,14 +445,14 @@ def difference(a, b):
     return round(a - b, 6) if math.isfinite(b) else -math.inf
 
 
-def tested(run, report, *names):
-    """Test accuracies of runs of one report."""
-    return [final(run(f"{report}/{name}"), "test_acc") for name in names]
+def tested(run, report, *names, metric="test_acc"):
+    """Test accuracies (or another metric) of runs of one report, at their end."""
+    return [final(run(f"{report}/{name}"), metric) for name in names]
 
 
 def valid(run, *names, metric="valid_acc"):
-    """Valid accuracies (or another metric) of runs of report 2, at their end."""
-    return [final(run(f"lenet_vgg/{name}"), metric) for name in names]
+    """Valid accuracies (or another metric) of runs of report 2."""
+    return tested(run, "lenet_vgg", *names, metric=metric)
 
 
 # Report 5: its scratch nets, and the nets that the second training of its section 3.3.1 gives.
@@ -459,8 +461,8 @@ RATES_5 = {net: [f"{net}-lr-{rate}" for rate in (10, 5, 1)] for net in ("base", 
 
 
 def caltech(run, *names, metric="test_acc"):
-    """Test accuracies (or another metric) of runs of report 5, at their end."""
-    return [final(run(f"caltech35/{name}"), metric) for name in names]
+    """Test accuracies (or another metric) of runs of report 5."""
+    return tested(run, "caltech35", *names, metric=metric)
 
 
 def described_of(run, name):
@@ -510,7 +512,7 @@ def C4(run):
     base, block, *triplet = caltech(run, "base", "basic-block", "base-cosine", "base-euclid", "basic-block-cosine", "basic-block-euclid")
     loss, = caltech(run, "basic-block-euclid-features", metric="train_loss")
     collapsed, whole = described_of(run, "basic-block-euclid"), described_of(run, "basic-block")
-    called = [sum(column) for column in zip(*collapsed["confusion"]["test"])]
+    called = [sum(counts) for counts in zip(*collapsed["confusion"]["test"])]
     return (max(triplet[:2]) < base and max(triplet[2:]) < block and triplet[3] <= 0.1 and max(called) >= 0.8 * sum(called),
             f"base {percent(base)}, cosine and Euclidean {percent(*triplet[:2])}; basic-block {percent(block)}, {percent(*triplet[2:])}. "
             f"basic-block-euclid calls {max(called) / sum(called):.0%} of the test images class {called.index(max(called))}; its last triplet loss is "
@@ -945,7 +947,8 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
     import plots
 
     runs, paths = declared["exp"][name], []
-    records = sorted((r for r in records if r["run"] in runs), key=lambda r: runs.index(r["run"]))
+    records = sorted((r for r in records if r["run"] in runs), key=lambda r: (runs.index(r["run"]), r["seed"]))
+    firsts = [next(mine) for _, mine in itertools.groupby(records, key=lambda r: r["run"])]  # of each run its first seed
     for word in declared["plots"].get(name, []):
         kind, _, detail = word.partition(":")
         path = Path(out) / f"{prefix}{kind}.png"
@@ -982,13 +985,13 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
             printed = {run: re.search(r"\btest_acc=(\d*\.?\d+)", declared["want"].get(run, "")) for run in values}  # the first of a range
             plots.against(records, values, {run: float(found[1]) for run, found in printed.items() if found}, path, detail.replace("-", "_"))
         elif kind == "confusion":
-            for r in records:
-                if r["seed"] == seed and "described" in r:
+            for r in firsts:
+                if "described" in r:
                     paths.append(Path(out) / f"{prefix}confusion-{r['run'].partition('/')[2]}.png")
-                    plots.confusion(r["described"]["confusion"], f"{r['run']}, seed {seed}", paths[-1], r["data"]["synthetic"])
+                    plots.confusion(r["described"]["confusion"], f"{r['run']}, seed {r['seed']}", paths[-1], r["data"]["synthetic"])
             continue
         elif kind == "features":  # features:CLASSES for all runs, features:CLASSES:RUN for one
-            paths += pictures_of_features(declared, name, detail, runs_dir, seed, out, prefix, data_dir)
+            paths += pictures_of_features(declared, name, detail, firsts, runs_dir, out, prefix, data_dir)
             continue
         elif kind == "layers":  # a table
             continue
@@ -1003,27 +1006,22 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
     return paths
 
 
-def pictures_of_features(declared, name, detail, runs_dir, seed, out, prefix, data_dir):
-    """PCA and t-SNE of the runs that have weights, as a word features:CLASSES of plots.NAME says; a run with a word features:CLASSES:RUN of its own
-    is left to that one."""
-    import data
+def pictures_of_features(declared, name, detail, records, runs_dir, out, prefix, data_dir):
+    """PCA and t-SNE of the nets of `records` whose weights are in runs_dir, as a word features:CLASSES of plots.NAME says; a run with a word
+    features:CLASSES:RUN of its own is left to that one."""
     import plots
 
     classes, _, only = detail.partition(":")
     own = [word.split(":")[2] for word in declared["plots"][name] if re.match(r"features:.*:", word)]
     paths = []
-    for run in declared["exp"][name]:
-        folder, short = Path(runs_dir, run, f"seed{seed}"), run.partition("/")[2]
-        asked = short == only if only else short not in own
-        if asked and (folder / "result.json").exists() and (folder / "model.pt").exists():
-            try:
-                found = plots.answers(folder, data_dir)
-            except data.DataError as e:
-                print(f"report.py: no picture of the features of {run}: {e}", file=sys.stderr)
-                continue
+    for r in records:
+        folder, short = Path(runs_dir, r["run"], f"seed{r['seed']}"), r["run"].partition("/")[2]
+        here = read_result(folder) or {}
+        if (short != only if only else short in own) or here.get("flags") != r.get("flags") or here.get("status") != "finished":
+            continue
+        if found := answers_of(folder, data_dir):
             paths.append(Path(out) / f"{prefix}features-{short}.png")
-            generated = plots.read_run(folder)["data"]["synthetic"]
-            plots.features(found, [int(c) for c in classes.split(",")], f"{run}, seed {seed}", paths[-1], generated)
+            plots.features(found, [int(c) for c in classes.split(",")], f"{r['run']}, seed {r['seed']}", paths[-1], r["data"]["synthetic"])
     return paths
 
 
@@ -1111,10 +1109,12 @@ def merge(declared, runs_dir, data_dir="data"):
         curves = {k: v for k, v in record["curves"].items() if k != "seconds" and any(x is not None for x in v)}
         record["curves"] = {k: [float(f"{x:.5g}") if isinstance(x, float) else x for x in v] for k, v in curves.items()}
         record["finished_at"] = max(log.findall((file.parent / "train.log").read_text()), default="")
-        if rows.get((record["run"], record["seed"]), {}).get("finished_at", "") > record["finished_at"]:
+        old = rows.get((record["run"], record["seed"]), {})
+        if old.get("finished_at", "") > record["finished_at"]:
             print(f"left out: {file.parent} (older than the record)")
             continue
-        rows[record["run"], record["seed"]] = described(record, file.parent, data_dir)
+        known = {"described": old["described"]} if "described" in old and old["finished_at"] == record["finished_at"] else {}
+        rows[record["run"], record["seed"]] = {**known, **described(record, file.parent, data_dir)}
     text = "".join(json.dumps(rows[key], allow_nan=False) + "\n" for key in sorted(rows))
     RECORDS.parent.mkdir(exist_ok=True)
     part = RECORDS.with_suffix(".tmp")
@@ -1125,24 +1125,32 @@ def merge(declared, runs_dir, data_dir="data"):
 def described(record, folder, data_dir):
     """A record of caltech35 with "described": what its net answers, in numbers (plots.describe), worked out once from its weights and kept in
     its folder; the record as it is where the weights or the data are not there."""
-    import data
     import plots
 
     file = Path(folder) / "described.json"
-    if record["data"].get("name") != "caltech35" or record["metrics"].get("test_acc") is None:
+    if record["data"].get("name") != "caltech35" or record["status"] != "finished" or record["metrics"].get("test_acc") is None:
         return record
     if not file.exists():
-        if not (Path(folder) / "model.pt").exists():
-            return record
-        try:
-            text = json.dumps(plots.describe(plots.answers(folder, data_dir)))
-        except data.DataError as e:
-            print(f"report.py: {folder} is not described: {e}", file=sys.stderr)
+        found = answers_of(folder, data_dir)
+        if not found:
             return record
         part = file.with_suffix(f".{os.getpid()}")
-        part.write_text(text)
+        part.write_text(json.dumps(plots.describe(found)))
         os.replace(part, file)
     return {**record, "described": json.loads(file.read_text())}
+
+
+def answers_of(folder, data_dir):
+    """plots.answers of a run's folder; None, and a line on stderr if it should not be so, where it has no weights or they cannot be used."""
+    import plots
+
+    if not (Path(folder) / "model.pt").exists():
+        return None
+    try:
+        return plots.answers(folder, data_dir)
+    except Exception as e:  # data that are not here, and whatever torch makes of a torn file
+        print(f"report.py: the net of {folder} cannot be asked: {' '.join(str(e).split())[:300]}", file=sys.stderr)
+        return None
 
 
 def read_records():

@@ -954,7 +954,7 @@ def test_redrawn_labels_are_of_classes_that_train_has():
 def test_drop_takes_the_highest_scores_out_of_train(share, dropped):
     d = labelled(torch.arange(20), valid=3, test=3)
     d.train = torch.tensor([3, 5, 6, 9, 12])
-    left = data.drop(d, torch.tensor([0.5, 0.9, -1.0, 0.9, 0.9]), share)  # of equals the first go first
+    left = data.drop(d, data.highest(d, torch.tensor([0.5, 0.9, -1.0, 0.9, 0.9]), share))  # of equals the first go first
     assert left.dropped.tolist() == dropped and left.train.tolist() == [i for i in (3, 5, 6, 9, 12) if i not in dropped]
     assert left.images is d.images and torch.equal(left.targets, d.targets) and left.valid.tolist() == [14, 15, 16] and left.test.tolist() == [17, 18, 19]
     assert len(d.train) == 5 and len(d.dropped) == 0 and left.train.dtype == left.dropped.dtype == torch.int64
@@ -963,7 +963,7 @@ def test_drop_takes_the_highest_scores_out_of_train(share, dropped):
 def test_drop_is_by_score_not_by_place():
     d, generator = labelled(torch.arange(2000) % 35, valid=500), torch.Generator().manual_seed(0)
     scores = torch.randint(40, (1500,), generator=generator).float()
-    left = data.drop(d, scores, 0.25)
+    left = data.drop(d, data.highest(d, scores, 0.25))
     assert len(left.dropped) == 375 and torch.cat([left.train, left.dropped]).sort().values.tolist() == list(range(1500))
     assert scores[left.dropped].min() >= scores[left.train].max() and left.train.tolist() == sorted(left.train.tolist())
     tied = scores[left.dropped].min()
@@ -974,7 +974,7 @@ def test_noisy_and_dropped_images_move_with_the_rest():
     d = labelled(torch.arange(70) % 35)
     assert d.noisy.tolist() == d.dropped.tolist() == [] and d.noisy.dtype == d.dropped.dtype == torch.int64
     noisy = redrawn(d, 0.5)
-    left = data.drop(noisy, torch.arange(70.0), 0.1)
+    left = data.drop(noisy, data.highest(noisy, torch.arange(70.0), 0.1))
     assert torch.equal(left.noisy, noisy.noisy) and left.dropped.tolist() == list(range(63, 70))
     moved = left.to("meta")  # a device that every machine has
     assert {k for k, v in vars(moved).items() if isinstance(v, torch.Tensor) and v.is_meta} >= {"images", "targets", "train", "noisy", "dropped", "mean"}

@@ -1287,9 +1287,22 @@ def test_cleaning_drops_the_images_whose_labels_the_scorer_believes_least(tmp_pa
 
     shutil.rmtree(judge)  # who looks at the run, or trains it again, needs the scorer no more
     args, model, dataset = train.restore(folder)
+    assert torch.equal(dataset.train, torch.tensor(sorted(set(noisy.train.tolist()) - set(dropped.tolist())))) and read(folder / "args.json")["dropped"] == dropped.sort().values.tolist()
     assert train.evaluate(args, model, dataset, dataset.test)[0] == result["metrics"]["test_loss"]
     capsys.readouterr()
     assert go(tmp_path, flags)[0] == 0 and "was finished before" in capsys.readouterr().out
+
+
+def test_what_was_dropped_at_the_beginning_stays_dropped(tmp_path, scorer, monkeypatch):
+    """Judging again, with other threads or on another device, could tip who is last."""
+    shutil.copytree(scorer / "runs", tmp_path / "runs")
+    flags = f"{CLEANED} --max-steps 4"
+    assert go(tmp_path, f"{flags} --stop-after 0s")[0] == 75
+    kept, folder = read(tmp_path / "runs/a/b/seed0/args.json")["dropped"], tmp_path / "runs/a/b/seed0"
+    monkeypatch.setattr(train, "judge", lambda *_: pytest.fail("judged again"))
+    assert go(tmp_path, flags)[0] == 0 and read(folder / "args.json")["dropped"] == kept and read(folder / "result.json")["data"]["dropped"] == len(kept) == 28
+    monkeypatch.setattr(train, "judge", lambda *_: kept[:5])
+    assert go(tmp_path, f"{flags} --restart")[0] == 0 and read(folder / "result.json")["data"]["dropped"] == 5  # a new run, a new judgement
 
 
 def test_the_net_of_a_cleaned_run_begins_as_without_cleaning(scorer):
