@@ -39,8 +39,8 @@ run.tiny/c     = $(TINY) --init-from=tiny/a
 want.tiny/c    = none
 
 ## A run that another one cleans the data of.
-exp.clean      = tiny/judge tiny/cleaned
-plots.clean    = curves
+exp.clean      = tiny/cleaned tiny/judge
+plots.clean    = curves confusion features:1,2:judge layers
 run.tiny/judge = --model base --data caltech35 --synthetic --batch-size 32 --max-steps 2 --split val+addition
 want.tiny/judge   = none
 run.tiny/cleaned  = --model base --data caltech35 --synthetic --batch-size 32 --max-steps 2 --label-noise 0.5 --clean-by=tiny/judge --clean-share 0.5
@@ -212,6 +212,19 @@ def test_a_run_waits_for_the_one_that_it_starts_from_and_follows_it(trained, tmp
     assert (trained / "runs/tiny/c/seed0.1").exists() and would_train(trained, "exp-chain") == []
 
 
+def test_a_run_waits_for_the_one_that_judges_its_labels_and_follows_it(tmp_path):
+    folder = copy_project(tmp_path / "project")
+    assert would_train(folder, "exp-clean") == [("tiny/judge", "0"), ("tiny/cleaned", "0")]  # declared the other way round
+    printed, out = make(folder, "-j2", "exp-clean"), folder / "runs/figures/exp-clean"
+    assert {p.name for p in out.iterdir()} == {"curves.png", "confusion-cleaned.png", "confusion-judge.png", "features-judge.png", "table.md"}
+    assert "- cleaned, seed 0: dropped" not in printed and "Layers of judge:" in printed  # no run is as cleaned, but not cleaned
+    assert (folder / "runs/tiny/judge/seed0/described.json").exists() and would_train(folder, "exp-clean") == []
+    edit(folder, "--split val+addition\n", "--split val+addition --lr 0.05\n")  # cleaned's own flags are what they were
+    assert would_train(folder, "exp-clean") == [("tiny/judge", "0"), ("tiny/cleaned", "0")]
+    make(folder, "runs/tiny/judge/seed0/result.json")  # stopped here, cleaned would have another judge than it says
+    assert would_train(folder, "exp-clean") == [("tiny/cleaned", "0")]
+
+
 def test_divergence_and_missing_data_do_not_stop_the_rest(trained):
     printed = make(trained, "exp-wrong", expect=2)
     assert "looked for" in printed and "python data.py fetch cifar10" in printed
@@ -282,7 +295,7 @@ def test_show_redo_list_status(trained):
     assert "begins" in printed and "done        tiny/b seed 0" in printed and (trained / "runs/tiny/b/seed0.1").exists()
     assert "exp-chain: A run that starts from another." in make(trained, "list")
     printed = make(trained, "status")
-    assert "missing     tiny/lacks" in printed and "1 run cannot be trained as things are: No CIFAR-10" in printed and "status: 2 done, 4 missing" in printed
+    assert "missing     tiny/lacks" in printed and "1 run cannot be trained as things are: No CIFAR-10" in printed and "status: 2 done, 6 missing" in printed
 
 
 def test_a_comparison_of_an_undeclared_run_is_said_at_once(trained):
@@ -591,9 +604,9 @@ def mlp_cnn_records(**change):
     return records
 
 
-def described(train_right, test_right, silhouette=0.2, apart=0.0, spread=0.5, special=None, all_as=None):
+def described(train_right, test_right, silhouette=0.2, apart=0.0, spread=0.5, special=None, all_as=None, test=None):
     """What plots.describe gives of 35 classes of 100 images: shares right, the rest called the next class; special: another share of test images
-    for classes 4, 8, 14, 16, 23, 24; all_as: the class that nine tenths of the wrong ones are called instead."""
+    for classes 4, 8, 14, 16, 23, 24; all_as: the class that nine tenths of the wrong ones are called instead; test: the rows themselves."""
     def rows(share, other):
         rows = [[0] * 35 for _ in range(35)]
         for c in range(35):
@@ -602,9 +615,20 @@ def described(train_right, test_right, silhouette=0.2, apart=0.0, spread=0.5, sp
             rows[c][(c + 1) % 35] += (100 - right) // 10 if all_as is not None else 100 - right
             rows[c][all_as or 0] += 100 - right - (100 - right) // 10 if all_as is not None else 0
         return rows
-    return {"confusion": {"train": rows(train_right, None), "test": rows(test_right, special)}, "silhouette": {"1-5": silhouette, "3,5": apart}, "spread": spread}
+    return {"confusion": {"train": rows(train_right, None), "test": test or rows(test_right, special)}, "silhouette": {"1-5": silhouette, "3,5": apart}, "spread": spread}
 
 
+def confused(*counts, others=0, called=None):
+    """Rows of 100 images a class: so many right by class (`others` of the rest), the wrong ones called the next class, or the class `called`."""
+    rights = [*counts, *[others] * (35 - len(counts))]
+    rows = [[0] * 35 for _ in range(35)]
+    for c, right in enumerate(rights):
+        rows[c][c] += right
+        rows[c][(c + 1) % 35 if called in (None, c) else called] += 100 - right
+    return rows
+
+
+SIX = (4, 8, 14, 16, 23, 24)
 JUMP = {"train_acc": [0.03 * e for e in range(15)] + [0.6] * 5, "valid_acc": [0.3] * 15 + [0.4] * 5, "train_loss": [2.0] * 20}
 
 
@@ -644,6 +668,15 @@ BREAKING = [
     ("C11", dict(base=dict(described=dict(silhouette=0.36)))), ("C12", dict(basic_block_square=0.31)), ("C13", dict(base_square=dict(described=dict(special=0.5)))),
     ("C13", dict(basic_block_euclid=dict(described=dict(special=0.1)))), ("C14", dict(base_more_epochs=0.43)), ("C14", dict(base=0.43)), ("C15", dict(base_lr_1=dict(train_acc=0.94))),
     ("C15", dict(base_lr_10=0.61)), ("C15", dict(basic_block_lr_1=0.39)),
+    ("C1", dict(bottleneck=dict(status="diverged"))), ("C1", dict(base=dict(train_acc=0.5))), ("C1", dict(basic_block=dict(train_acc=0.5))),
+    ("C1", dict(base=dict(train_acc=0.52))), ("C2", dict(base=dict(curves={**JUMP, "train_acc": [0.03 * e for e in range(5)] + [0.5 + 0.001 * e for e in range(10)] + [0.6] * 5}))),
+    ("C3", dict(vgg16_112=0.92)), ("C3", dict(vgg16_112=0.77)), ("C3", dict(vgg16_224=0.90)), ("C4", dict(base_cosine=0.38)), ("C4", dict(basic_block_cosine=0.40)),
+    ("C4", dict(basic_block_euclid=dict(described=dict(test=confused(others=21, called=2))))), ("C5", dict(base=dict(status="diverged"))),
+    ("C7", dict(base_momentum=dict(curves={"train_acc": [None, 0.5, 0.6]}))), ("C8", dict(noise_0=0.47)), ("C9", dict(denoise_30=0.41)),
+    ("C10", dict(base=dict(described=dict(test=confused(30, 30, 30, 60, 30, 60, others=30))))), ("C11", dict(resnet18_224=dict(described=dict(silhouette=0.34)))),
+    ("C11", dict(base=dict(test_acc=0.41, described=dict(silhouette=0.1)), basic_block=dict(described=dict(silhouette=0.1)), bottleneck=dict(described=dict(silhouette=0.1)),
+                 resnet18_112=dict(described=dict(silhouette=0.3)))),  # equal separation of unequal nets is no agreement
+    ("C13", dict(base_cosine=dict(described=dict(special=0.25)))), ("C13", dict(base_square=dict(described=dict(test=confused(*(0 if c == 24 else 50 if c in SIX else 30 for c in range(35))))))),
     ("K1", dict(adam=dict(train_=[100] * 100 + [10] * 150))), ("K1", dict(sgd=dict(train_=[5] * 250))), ("K2", dict(adam_sgd=dict(valid=[10] * 200 + [10, 20] * 25))),
     ("K3", dict(adam_step=dict(valid=[14] * 250))), ("K4", dict(adam_bn=dict(valid=[20] * 250))), ("K4", dict(adam_bn_dropout=dict(valid=[20] * 250))),
     ("K5", dict(adam_bn_dropout=dict(train_=[1] * 250))), ("K6", dict(adam_sgd_400=dict(valid=[30] * 400))), ("K6", dict(adam_sgd_400=dict(valid=[5, 9] * 200))),
@@ -684,6 +717,12 @@ BREAKING = [
 HOLDING = [
     ("C1", dict(bottleneck=0.34)), ("C7", dict(base_momentum=0.50)), ("C9", dict(denoise_50=0.3299)), ("C12", dict(basic_block_square=0.30)), ("C14", dict(base_more_epochs=0.42)),
     ("C15", dict(base_lr_10=0.60)), ("C4", dict(basic_block_euclid=0.10)), ("C10", dict(base=dict(train_acc=0.70))),
+    ("C2", dict(base=dict(curves={**JUMP, "valid_acc": [0.3] * 15 + [0.32] * 5}))), ("C2", dict(base=dict(curves={**JUMP, "train_acc": [0.0] * 4 + [0.4 + 0.001 * e for e in range(11)] + [0.6] * 5}))),
+    ("C2", dict(base=dict(curves={**JUMP, "valid_acc": [0.9] * 12 + [0.2, 0.2, 0.5] + [0.4] * 3 + [0.1] * 2}))),  # epochs 13-15 and 16-18, none else
+    ("C4", dict(basic_block_euclid=dict(described=dict(test=confused(20, 20, 80, others=20, called=2))))),
+    ("C7", dict(base_lr_10=0.40, base_momentum=0.43)), ("C10", dict(base=dict(described=dict(train_right=0.8, test_right=0.5)))), ("C12", dict(basic_block=0.37, basic_block_square=0.27)),
+    ("C13", dict(base_square=dict(described=dict(test=confused(*(30 if c in SIX else 17 if c > 32 else 18 for c in range(35))))))),  # 180 of 600 against 700 of 3500
+    ("C14", dict(base=0.42)), ("C15", dict(base_lr_1=dict(train_acc=0.95))), ("C15", dict(basic_block_lr_1=0.40)),
     ("N2", dict(flip=0.5799)), ("N3", dict(adam=0.61)), ("N4", dict(sgd_step=dict(test_acc=0.58, train_loss=1.0))), ("N4", dict(adam_step=dict(test_acc=0.6699, train_loss=0.6))),
     ("N5", dict(bn=0.61)), ("N6", dict(kaiming=0.58)), ("N6", dict(kaiming=0.54)), ("N7", dict(double=0.58)), ("N8", dict(best=0.80)), ("N9", dict(resnet18=0.81)),
     ("N9", dict(resnet18=0.85)), ("N11", dict(adam=dict(curves={"test_acc": [0.505]}))), ("N11", dict(adam=dict(curves={"test_acc": [0.475]}))),
@@ -740,15 +779,122 @@ def test_an_undescribed_net_leaves_its_claims_unjudged():
     assert {claim for claim in report.CLAIMS if claim[0] == "C" and report.verdict(claim, records)[0] == "not run"} == {"C4", "C10", "C11", "C13"}
 
 
+def test_a_net_that_diverged_is_described_as_knowing_nothing():
+    runs = {"a": {"status": "diverged", "described": "left from before"}, "b": {"status": "finished", "described": "as it is"}}
+    found = report.described_of(lambda run: runs[run.partition("/")[2]], "a")
+    assert {report.right(found, part, *some) for part in ("train", "test") for some in ((), (3, 5), (34,))} == {0}
+    assert found["silhouette"] == {"1-5": -1, "3,5": -1} and found["spread"] == float("inf")
+    assert report.described_of(lambda run: runs["b"], "b") == "as it is"
+    halves = {"confusion": {"train": [[1, 3], [0, 2]], "test": [[4, 0], [3, 1]]}}
+    assert [report.right(halves, part, *some) for part in ("train", "test") for some in ((), (0,), (1,))] == [0.5, 0.25, 1, 0.625, 1, 0.25]
+
+
+def test_a_net_is_described_once_and_the_description_kept(tmp_path, monkeypatch, capsys):
+    import data
+    import plots
+
+    asked = []
+    monkeypatch.setattr(plots, "answers", lambda folder, data_dir: asked.append((folder, data_dir)) or "found")
+    monkeypatch.setattr(plots, "describe", lambda found: {"spread": len(asked)})
+    rec = {"data": {"name": "caltech35"}, "status": "finished", "metrics": {"test_acc": 0.3}}
+    assert report.described(rec, tmp_path, "there") == rec and not list(tmp_path.iterdir())  # no weights
+    (tmp_path / "model.pt").write_text("")
+    for other in ({**rec, "data": {"name": "cifar10"}}, {**rec, "metrics": {"test_acc": None}}, {**rec, "metrics": {}}, {**rec, "status": "diverged"}):
+        assert report.described(other, tmp_path, "there") == other
+    assert not asked
+    for _ in range(2):
+        assert report.described(rec, tmp_path, "there") == {**rec, "described": {"spread": 1}} and asked == [(tmp_path, "there")]
+    assert {p.name for p in tmp_path.iterdir()} == {"model.pt", "described.json"} and "described" not in rec
+    (tmp_path / "model.pt").unlink()  # what is kept is enough
+    assert report.described(rec, tmp_path, "there")["described"] == {"spread": 1}
+
+    def away(*_):
+        raise data.DataError("no Caltech there")
+    monkeypatch.setattr(plots, "answers", away)
+    (tmp_path / "described.json").unlink()
+    (tmp_path / "model.pt").write_text("")
+    assert report.described(rec, tmp_path, "there") == rec and "no Caltech there" in capsys.readouterr().err
+    assert not (tmp_path / "described.json").exists()
+
+
+def test_layers_are_those_of_the_declared_nets_at_the_declared_batch():
+    declared = {"exp": {"nets": ["a/base", "a/lenet"]}, "plots": {"nets": ["layers"]}, "want": {}, "about": {},
+                "run": {"a/base": "--model base --data caltech35 --batch-size 32", "a/lenet": "--model lenet5 --act relu --batch-size 4"}}
+    text = report.layers_of_nets(declared, "nets")
+    assert text.index("Layers of base:") < text.index("| input | | [32, 3, 112, 112] | |") < text.index("| all | | | 398,243 |") < text.index("Layers of lenet:")
+    assert "| input | | [4, 3, 32, 32] | |" in text
+    assert text in report.table(declared, "nets", [record("a/base", test_acc=0.4)])
+    assert "Layers" not in report.table({**declared, "plots": {"nets": ["curves"]}}, "nets", [record("a/base", test_acc=0.4)])
+
+
+def test_a_run_lacks_what_the_run_lacks_that_it_comes_from(tmp_path):
+    declared = {"run": {"a/judge": "--data caltech35", "a/clean": "--synthetic --clean-by=a/judge", "a/next": "--synthetic --init-from=a/judge",
+                        "a/later": "--synthetic --init-from=a/next", "a/by-hand": "--synthetic --init-from=b/other"}}
+    args = argparse.Namespace(runs=tmp_path / "runs", data_dir=tmp_path / "none", flags="")
+    lack = report.what_lacks(declared, "a/judge", 0, args)
+    assert "looked for caltech35" in lack
+    assert [report.what_lacks(declared, run, 0, args) for run in ("a/clean", "a/next", "a/later", "a/by-hand")] == [lack, lack, lack, ""]
+    (tmp_path / "runs/a/judge/seed0").mkdir(parents=True)
+    (tmp_path / "runs/a/judge/seed0/result.json").write_text("{}")  # it was trained where the data were
+    assert [report.what_lacks(declared, run, seed, args) for run in ("a/clean", "a/next") for seed in (0, 1)] == ["", lack, "", lack]
+
+
+def test_pictures_of_report_5_are_those_that_plots_asks_for(tmp_path, monkeypatch, capsys):
+    import data
+    import plots
+
+    drawn = {}
+    for name in ("against", "confusion", "features"):
+        monkeypatch.setattr(plots, name, lambda *args, name=name: drawn.setdefault(name, []).append(args))
+    monkeypatch.setattr(plots, "answers", lambda folder, data_dir: (folder.parent.name, data_dir))
+    runs = [f"a/{name}" for name in ("noise-10", "noise-30", "plain", "bare")]
+    declared = {"exp": {"x": runs}, "plots": {"x": ["layers", "against:label-noise", "confusion", "features:1,2", "features:7,8,9:noise-30"]},
+                "run": dict(zip(runs, ("--label-noise 0.1", "--label-noise 0.3", "--lr 1", "--lr 2"))),
+                "want": {"a/noise-10": "test_acc=0.32..0.33", "a/noise-30": "train_acc=0.5", "a/plain": "test_acc=0.9"}}
+    for run in runs[:3]:
+        folder = tmp_path / "runs" / run / "seed0"
+        folder.mkdir(parents=True)
+        (folder / "model.pt").write_text("")
+        (folder / "result.json").write_text(json.dumps({"status": "finished"}))
+    (tmp_path / "runs/a/plain/seed0/model.pt").unlink()
+    records = [{**record(run, seed=seed, test_acc=0.5), "data": {"synthetic": run == "a/noise-30"}} for run in runs for seed in (1, 0)]
+    records = [{**r, "described": {"confusion": f"of {r['run']} {r['seed']}"}} if r["run"] != "a/plain" else r for r in records]
+
+    def paths():
+        return [path.name for path in report.draw(declared, "x", records, tmp_path / "out", "exp-", tmp_path / "runs", "there", 0)]
+    # Of each run its first seed; only what has weights has features, and a run that is named in a word of its own has those alone.
+    assert paths() == ["exp-against.png", "exp-confusion-noise-10.png", "exp-confusion-noise-30.png", "exp-confusion-bare.png",
+                       "exp-features-noise-10.png", "exp-features-noise-30.png"]
+    (mine, values, reported, path, flag), = drawn["against"]
+    assert values == {"a/noise-10": 0.1, "a/noise-30": 0.3} and reported == {"a/noise-10": 0.32} and flag == "label_noise" and path.name == "exp-against.png"
+    assert [args[:2] + args[3:] for args in drawn["confusion"]] == [
+        (f"of a/{name} 0", f"a/{name}, seed 0", name == "noise-30") for name in ("noise-10", "noise-30", "bare")]
+    assert [args[:3] + args[4:] for args in drawn["features"]] == [
+        (("noise-10", "there"), [1, 2], "a/noise-10, seed 0", False), (("noise-30", "there"), [7, 8, 9], "a/noise-30, seed 0", True)]
+    for other in ({"status": "finished", "flags": "--lr 9"}, {"status": "diverged"}):  # not the weights that the record is of
+        (tmp_path / "runs/a/noise-30/seed0/result.json").write_text(json.dumps(other))
+        assert "exp-features-noise-30.png" not in paths()
+
+    def away(*_):
+        raise data.DataError("no Caltech there")
+    monkeypatch.setattr(plots, "answers", away)
+    records = [r for r in records if r["run"] in ("a/plain", "a/bare")] + [{**r, "metrics": {"test_acc": None}} for r in records if r["run"] == "a/noise-10"]
+    assert paths() == ["exp-confusion-noise-10.png", "exp-confusion-bare.png"]  # nothing to draw against noise, and no data for features
+    assert capsys.readouterr().err.count("no Caltech there") == 1
+    declared["plots"]["x"] = ["histogram"]
+    with pytest.raises(SystemExit, match="asks for histogram"):
+        paths()
+
+
 def test_a_cleaned_run_says_what_it_dropped_and_what_that_gained():
     declared = {"exp": {"clean": ["a/noise-30", "a/clean-30"]}, "plots": {"clean": ["against:label-noise"]}, "about": {"clean": ""},
                 "run": {"a/noise-30": "--lr 1 --label-noise 0.3", "a/clean-30": "--lr 1 --label-noise 0.3 --clean-by=a/scorer --clean-share 0.3"},
                 "want": {"a/noise-30": "none", "a/clean-30": "none"}}
     records = [{**record("a/noise-30", seed=s, test_acc=0.40, train_acc=0.9), "data": {"label_noise": 0.29}} for s in (0, 1)]
-    records += [{**record("a/clean-30", seed=0, test_acc=0.435, train_acc=0.9), "data": {"label_noise": 0.29, "dropped": 1200, "dropped_noisy": 900}}]
+    records += [{**record("a/clean-30", seed=s, test_acc=0.435, train_acc=0.9), "data": {"label_noise": 0.29, "dropped": 1200, "dropped_noisy": 900}} for s in (0, 2)]  # of seed 2 there is nothing to compare with
     text = report.table(declared, "clean", records)
     assert "clean-30, seed 0: dropped 1,200 images, 900 of them noisy (75%; by chance 29%); test accuracy +3.5 points against noise-30." in text
-    assert "| 29.0 %, 29.0 % |" in text and text.count("dropped 1,200") == 1
+    assert text.count("| 29.0 %, 29.0 % |") == 2 and text.count("dropped 1,200") == 1
 
 
 def test_report_3s_accuracies_by_epoch_have_a_table_of_their_own():

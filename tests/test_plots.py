@@ -809,10 +809,22 @@ def test_description_in_numbers_worked_out_by_hand():
     # Two points of a class are 1 apart; those of the next are 10 and sqrt(101) away. Classes 3 and 5: 20 and sqrt(401).
     assert text["silhouette"]["1-5"] == pytest.approx(1 - 1 / ((10 + 101 ** 0.5) / 2), abs=1e-4)
     assert text["silhouette"]["3,5"] == pytest.approx(1 - 1 / ((20 + 401 ** 0.5) / 2), abs=1e-4)
-    one_point = points(labels, labels, [[3.0, 4.0]] * len(labels))
-    assert plots.describe(one_point)["spread"] == 0 and plots.describe(points([0, 3], [0, 0], [[1, 0], [-1, 0]]))["spread"] == 1
-    assert plots.describe(points([0, 1], [0, 1], [[1, 0], [0, 1]]))["silhouette"] == {"1-5": None, "3,5": None}  # not all of them are there
+    for at in ([3.0, 4.0], [0.0, 0.0]):
+        assert plots.describe(points(labels, labels, [at] * len(labels)))["spread"] == 0
+    assert plots.describe(points([0, 3], [0, 0], [[1, 0], [-1, 0]]))["spread"] == 1
+    assert plots.describe(points([0, 3], [0, 0], [[2, 0], [0, 0]]))["spread"] == pytest.approx(0.5 ** 0.5, abs=1e-4)  # (1 + 1) / 2 around the mean, (4 + 0) / 2 in all
+    some = points([1, 1, 3, 3], [1] * 4, [[1, 0], [1, 0], [0, 1], [0, 1]])  # of the classes asked for not all are there
+    assert plots.describe(some)["silhouette"] == {"1-5": None, "3,5": None}
     assert json.loads(json.dumps(text)) == text
+
+
+def test_train_and_test_are_described_apart():
+    found = {"train": points([0, 1, 1], [0, 0, 1], [[9, 9]] * 3)["train"], "test": points([0, 2], [0, 1], [[1, 0], [-1, 0]])["test"]}
+    text = plots.describe(found)
+    assert text["confusion"] == {"train": [[1, 0, 0], [1, 1, 0], [0, 0, 0]], "test": [[1, 0, 0], [0, 0, 0], [0, 1, 0]]}  # as many classes as either has
+    assert text["spread"] == 1  # of the test features
+    swapped = plots.describe({"train": found["test"], "test": found["train"]})
+    assert swapped["confusion"] == {"train": text["confusion"]["test"], "test": text["confusion"]["train"]} and swapped["spread"] == 0
 
 
 def test_confusion_shows_counts_and_leaves_zeros_blank():
@@ -822,12 +834,15 @@ def test_confusion_shows_counts_and_leaves_zeros_blank():
     shown = {(text.get_position(), text.get_text()) for text in train.texts}
     assert shown == {((0, 0), "5"), ((0, 1), "1"), ((1, 1), "4")}  # x: called, y: true
     assert np.allclose(train.images[0].get_array(), [[1, 0], [0.2, 0.8]])
-    assert (train.get_xlabel(), train.get_ylabel()) == ("called class", "true class") and "generated" not in "".join(texts(fig))
-    assert any("generated data" in text for text in texts(plots.draw_confusion({"test": [[1, 0], [0, 0]]}, "x", generated=True)))
+    assert {text.get_text(): text.get_color() for text in train.texts} == {"5": "white", "1": "black", "4": "white"}  # on dark, and on light
+    assert plots.draw_confusion({"test": [[1, 1], [1, 1]]}, "x").axes[0].images[0].get_clim() == (0, 1)  # whatever the shares
+    assert (train.get_xlabel(), train.get_ylabel()) == ("called class", "true class") and "c/base, seed 0" in texts(fig)
+    fig = plots.draw_confusion({"test": [[1, 0], [0, 0]]}, "x", generated=True)  # a class without an image
+    assert "x: generated data, not a measurement" in texts(fig) and np.array_equal(fig.axes[0].images[0].get_array(), [[1, 0], [0, 0]])
 
 
 def test_confusion_of_35_classes_is_readable():
-    counts = np.full((35, 35), 40)
+    counts = np.full((35, 35), 140)
     fig = plots.draw_confusion({"train": counts, "test": counts}, "x")
     fig.draw_without_rendering()
     for ax in fig.axes:
@@ -841,7 +856,7 @@ def test_features_side_by_side_for_train_and_test():
     generator = np.random.default_rng(0)
     labels = np.repeat([1, 2, 3], 12)
     features = generator.normal(size=(36, 8)) + 20 * np.eye(3, 8)[labels - 1]
-    found = points(labels, np.where(np.arange(36) == 0, 2, labels), features)
+    found = points(labels, np.where(np.arange(36) == 0, 7, labels), features)  # 7: called, though no image is of it
     found["test"]["features"] += 1000  # far from train's: an own PCA would hide that
     fig = plots.draw_features(found, [1, 3], "c/base, seed 0")
     titles = [ax.get_title("left") for ax in fig.axes]
@@ -858,16 +873,30 @@ def test_features_side_by_side_for_train_and_test():
     assert all(np.array_equal(a.get_xydata(), b.get_xydata()) for x, y in zip(fig.axes, again.axes) for a, b in zip(x.lines, y.lines))
     with pytest.raises(ValueError, match="no train image of class 7, 9"):
         plots.draw_features(found, [1, 7, 9], "x")
+    said = texts(fig)
+    assert {"class 1", "class 3", "hollow: called another class", "c/base, seed 0"} <= set(said) and "class 2" not in said
+    assert "x: generated data, not a measurement" in texts(plots.draw_features(found, [1, 3], "x", generated=True))
+
+
+class Backwards(torch.nn.Module):
+    """Its layers are declared in another order than they run, and one of them has layers of its own."""
+    input_shape = (3, 8, 8)
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.first = torch.nn.Linear(4 * 36, 5), torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+
+    def forward(self, x):
+        return self.last(self.first(x).flatten(1))
 
 
 def test_layers_in_the_order_in_which_they_run():
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(4 * 36, 5)).train()
+    model = Backwards().train()
     rows = plots.layers(model, [2, 3, 8, 8])
-    assert rows == [("0", "Conv2d", [2, 4, 6, 6], 112), ("1", "BatchNorm2d", [2, 4, 6, 6], 8), ("2", "Flatten", [2, 144], 0), ("3", "Linear", [2, 5], 725)]
-    assert model.training and model[1].num_batches_tracked == 0 and not model[0]._forward_hooks
-    model.input_shape = (3, 8, 8)
+    assert rows == [("first.0", "Conv2d", [2, 4, 6, 6], 112), ("first.1", "BatchNorm2d", [2, 4, 6, 6], 8), ("last", "Linear", [2, 5], 725)]
+    assert model.training and model.first[1].num_batches_tracked == 0 and not model.last._forward_hooks
     table = plots.layer_table(model, 2).splitlines()
-    assert table[2] == "| input | | [2, 3, 8, 8] | |" and table[-1] == "| all | | | 845 |" and len(table) == 8
+    assert table[2] == "| input | | [2, 3, 8, 8] | |" and table[-1] == "| all | | | 845 |" and len(table) == 7
 
 
 def test_accuracy_against_a_share_has_a_line_for_every_series():
@@ -880,7 +909,14 @@ def test_accuracy_against_a_share_has_a_line_for_every_series():
     assert [sorted(line.get_ydata()) for line in lines(ax, "c/noise measured")] == [pytest.approx([50, 52]), pytest.approx([40, 42]), pytest.approx([20, 22])]
     assert np.allclose(lines(ax, "c/noise reported")[0].get_xydata(), [[10, 40], [30, 30]]) and not lines(ax, "c/denoise reported")
     assert ax.get_xlabel() == "share of train labels drawn anew (%)" and list(ax.get_xticks()) == [0, 10, 30] and ax.get_xscale() == "linear"
-    assert {"noise", "denoise", "measured (2 seeds)", "reported"} <= set(texts(fig))
+    assert {"noise", "denoise", "measured (2 seeds)", "reported"} <= set(texts(fig)) and ax.get_ylabel() == "test accuracy (%)"
+    told, = lines(ax, "c/noise reported")
+    assert (told.get_linestyle(), told.get_markerfacecolor()) == ("--", "white") and lines(ax, "c/noise measured")[0].get_markerfacecolor() != "white"
+    made = [record("c/noise-10", valid_loss=[1], test_acc=0.4, synthetic=True), *(record("c/other-10", seed=seed, valid_loss=[1], test_acc=0.9) for seed in (0, 1))]
+    ax = (fig := plots.draw_against(made, {"c/noise-10": 0.1, "c/denoise-0": 0}, {}, "label_noise")).axes[0]
+    assert lines(ax, "c/noise mean")[0].get_color() == plots.COLOURS[0]  # it was given first, whatever its value
+    assert "noise: generated data, not a measurement" in texts(fig) and "denoise (not measured)" in texts(fig) and "reported" not in texts(fig)
+    assert not lines(ax, "c/denoise mean") and "measured (1 seed)" in texts(fig)  # other-10 has no value here
 
 
 def test_accuracy_against_the_learning_rate_is_on_a_log_axis():
@@ -889,6 +925,7 @@ def test_accuracy_against_the_learning_rate_is_on_a_log_axis():
     ax = (fig := plots.draw_against(records, values, {"c/block-lr-1": 0.43}, "lr")).axes[0]
     assert ax.get_xscale() == "log" and ax.get_xlabel() == "learning rate" and [text.get_text() for text in ax.get_xticklabels()] == ["0.001", "0.005", "0.01"]
     assert lines(ax, "c/base-lr mean")[0].get_xdata().tolist() == [0.005, 0.01]
+    assert not ax.get_xticklabels(minor=True) and plots.draw_against(records, values, {}, "weight_decay").axes[0].get_xlabel() == "weight decay"
     assert {"base-lr", "block-lr (not measured)"} <= set(texts(fig))
     with pytest.raises(ValueError, match="no record has a test accuracy"):
         plots.draw_against([record("c/base-lr-5", valid_loss=[1])], values, {}, "lr")
@@ -898,6 +935,12 @@ def test_a_fall_of_the_learning_rate_is_marked_where_all_runs_share_it():
     falling = [record(f"c/{run}", valid_loss=[3, 2, 1, 1], lr=[0.1, 0.1, 0.01, 0.01]) for run in "ab"]
     fig = plots.draw_curves(falling)
     assert [line.get_xdata() for line in lines(fig.axes[0], "lr falls")] == [[2.5, 2.5]] and "learning rate falls" in texts(fig)
+    gaps = record("c/gaps", valid_loss=[4, 3, 2, 1, 1], lr=[0.1, None, 0.2, 0.3, 0.01])  # an unknown rate is no fall, and a rise is none
+    assert [line.get_xdata() for line in lines(plots.draw_curves([gaps]).axes[0], "lr falls")] == [[4.5, 4.5]]
+    often = record("c/often", valid_loss=[3, 2, 1, 1], lr=[0.4, 0.3, 0.2, 0.1])  # three times, and once more would be too often
+    assert len(lines(plots.draw_curves([often]).axes[0], "lr falls")) == 3
+    del often["curves"]["lr"]  # a row of results/records.jsonl
+    assert not lines(plots.draw_curves([often]).axes[0], "lr falls")
     for lr in ([0.1] * 4, [0.1, 0.05, 0.01, 0.01], [None] * 4):
         fig = plots.draw_curves([*falling, record("c/c", valid_loss=[3, 2, 1, 1], lr=lr)])
         assert not lines(fig.axes[0], "lr falls") and "learning rate falls" not in texts(fig)
@@ -907,14 +950,40 @@ def test_a_fall_of_the_learning_rate_is_marked_where_all_runs_share_it():
     assert [len(lines(ax, "lr falls")) for ax in late.axes] == [1, 0]
 
 
-def test_pictures_of_answers_from_the_command_line(trained, tmp_path, capsys):
+def test_pictures_of_answers_from_the_command_line(trained, found, tmp_path, capsys, monkeypatch):
+    asked, drawn = [], {}
+    monkeypatch.setattr(plots, "answers", lambda folder, data_dir: asked.append((folder, data_dir)) or found)
+    monkeypatch.setattr(plots, "_save", lambda fig, path: drawn.update({path.name: fig}))
     words = ["--runs", str(trained), "--out", str(tmp_path)]
-    for kind, more in (("confusion", []), ("features", ["--classes", "4,2"]), ("layers", []), ("against", ["--what", "label-noise"])):
+    for kind, more in (("confusion", ["--data-dir", "elsewhere"]), ("features", ["--classes", "4,2"]), ("layers", []), ("against", ["--what", "label-noise"])):
         plots.main([kind, *words, *more, "c/base"])
     out = tmp_path / "c/base/seed0"
     assert capsys.readouterr().out.split() == [str(out / "confusion.png"), str(out / "features.png"), str(out / "layers.md"), str(tmp_path / "against.png")]
+    assert asked == [(trained / "c/base/seed0", "elsewhere"), (trained / "c/base/seed0", "data")] and list(drawn) == ["confusion.png", "features.png", "against.png"]
+    for name in ("confusion.png", "features.png"):
+        assert "c/base, seed 0: generated data, not a measurement" in texts(drawn[name])
+    assert drawn["confusion.png"].axes[1].get_title("left").endswith("of 140 right") and "class 4" in texts(drawn["features.png"])
+    assert len(drawn["against.png"].axes) == 1 and drawn["against.png"].axes[0].get_xlabel() == "share of train labels drawn anew (%)"
     assert "| all | | | 398,243 |" in (out / "layers.md").read_text() and "[32, 256, 14, 14]" in (out / "layers.md").read_text()
+
+
+def test_pictures_of_answers_that_cannot_be_made(trained, tmp_path, capsys, monkeypatch):
+    words = ["--runs", str(trained), "--out", str(tmp_path)]
     with pytest.raises(SystemExit, match="answers with no class"):
         plots.main(["confusion", *words, "c/features"])
-    with pytest.raises(SystemExit, match="no train image of class 77"):
-        plots.main(["features", *words, "--classes", "77", "c/base"])
+    one = points([1] * 4, [1] * 4, np.eye(4))
+    with monkeypatch.context() as patched:
+        patched.setattr(plots, "answers", lambda *_: one)
+        with pytest.raises(SystemExit, match="no train image of class 2, 3, 4, 5"):  # the classes that are shown where none are named
+            plots.main(["features", *words, "c/base"])
+
+    import data
+
+    def away(*_):
+        raise data.DataError("no Caltech there")
+    monkeypatch.setattr(plots, "answers", away)
+    with pytest.raises(SystemExit, match="plots.py confusion: no Caltech there"):
+        plots.main(["confusion", *words, "c/base"])
+    write(tmp_path, record("c/bare", valid_loss=[1]))  # it has a log, and no weights
+    plots.main(["confusion", "--runs", str(tmp_path), "--out", str(tmp_path), "c/bare"])
+    assert "no model.pt, left out" in capsys.readouterr().err

@@ -500,7 +500,7 @@ def test_a_pretrained_run_killed_and_gone_on_with_ends_the_same(tmp_path, imagen
     ("--side 112", "is for caltech35"), ("--model resnet18 --side 224", "is for caltech35"), (f"{BASE} --side 100", "invalid choice"),
     (f"{BASE} --side 224", "base takes 3x112x112 images and gives classes; --data caltech35 has 3x224x224"),
     (f"{BASE} --rotation 15 --rotated-copies 15", "exclude each other"), (f"{BASE} --rotation 181", "at most 180"),
-    (f"{BASE} --classes 3,35", "has no class 35: its classes are 0 to 34"), (f"{BASE} --classes cat", "list of whole numbers"),
+    (f"{BASE} --split all --valid-rotation 30", "need a valid set"), (f"{BASE} --classes 3,35", "has no class 35: its classes are 0 to 34"), (f"{BASE} --classes cat", "list of whole numbers"),
 ])
 def test_bad_flags_get_a_sentence_exit_2_and_no_folder(tmp_path, flags, words, capsys):
     try:
