@@ -479,12 +479,13 @@ class FeatureNet(nn.Module):
 
 
 def base():
-    """Report 5's net of three convolutions: 398,243 parameters, a feature vector of 256, taken before batch norm and ReLU."""
+    """Report 5's net of three convolutions: 398,243 parameters, a feature vector of 256, taken before batch norm and ReLU. The report has ReLU
+    before pooling; after it, it is the same function with the same gradients, of a quarter of the values."""
     return FeatureNet(
-        [nn.Conv2d(3, 64, 7, stride=2, padding=3), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),  # 112 -> 56 -> 28
-         nn.Conv2d(64, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(), nn.MaxPool2d(2),  # 14
+        [nn.Conv2d(3, 64, 7, stride=2, padding=3), nn.BatchNorm2d(64), nn.MaxPool2d(2), nn.ReLU(inplace=True),  # 112 -> 56 -> 28
+         nn.Conv2d(64, 128, 3, padding=1), nn.BatchNorm2d(128), nn.MaxPool2d(2), nn.ReLU(inplace=True),  # 14
          nn.Conv2d(128, 256, 3, padding=1)],
-        nn.Sequential(nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 35)))
+        nn.Sequential(nn.BatchNorm1d(256), nn.ReLU(inplace=True), nn.Linear(256, 64), nn.BatchNorm1d(64), nn.ReLU(inplace=True), nn.Linear(64, 35)))
 
 
 def conv_bn(c_in, c_out, kernel, stride=1):
@@ -498,7 +499,7 @@ class Residual(nn.Module):
         super().__init__()
         self.body = body
         self.shortcut = nn.Identity() if c_in == c_out and stride == 1 else conv_bn(c_in, c_out, 1, stride)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x):
         return self.relu(self.body(x) + self.shortcut(x))
@@ -506,23 +507,23 @@ class Residual(nn.Module):
 
 def basic(c_in, c_out, stride=1):
     """A basic block: two 3x3 convolutions."""
-    return Residual(nn.Sequential(conv_bn(c_in, c_out, 3, stride), nn.ReLU(), conv_bn(c_out, c_out, 3)), c_in, c_out, stride)
+    return Residual(nn.Sequential(conv_bn(c_in, c_out, 3, stride), nn.ReLU(inplace=True), conv_bn(c_out, c_out, 3)), c_in, c_out, stride)
 
 
 def bottleneck(c_in, middle, c_out, stride=1):
     """A bottleneck: 1x1 down to `middle` channels, 3x3 (which strides, as torchvision's does), 1x1 up."""
-    return Residual(nn.Sequential(conv_bn(c_in, middle, 1), nn.ReLU(), conv_bn(middle, middle, 3, stride), nn.ReLU(), conv_bn(middle, c_out, 1)),
+    return Residual(nn.Sequential(conv_bn(c_in, middle, 1), nn.ReLU(inplace=True), conv_bn(middle, middle, 3, stride), nn.ReLU(inplace=True), conv_bn(middle, c_out, 1)),
                     c_in, c_out, stride)
 
 
 def basic_block():
     """Report 5's net of two basic blocks; a feature vector of 128."""
-    return FeatureNet([conv_bn(3, 64, 7, stride=2), nn.ReLU(), basic(64, 64), basic(64, 128, stride=2)], nn.Linear(128, 35))  # 112 -> 56 -> 28
+    return FeatureNet([conv_bn(3, 64, 7, stride=2), nn.ReLU(inplace=True), basic(64, 64), basic(64, 128, stride=2)], nn.Linear(128, 35))  # 112 -> 56 -> 28
 
 
 def bottleneck_net():
     """Report 5's net of two bottlenecks; a feature vector of 256."""
-    return FeatureNet([conv_bn(3, 64, 7, stride=2), nn.ReLU(), bottleneck(64, 32, 128), bottleneck(128, 64, 256, stride=2)], nn.Linear(256, 35))
+    return FeatureNet([conv_bn(3, 64, 7, stride=2), nn.ReLU(inplace=True), bottleneck(64, 32, 128), bottleneck(128, 64, 256, stride=2)], nn.Linear(256, 35))
 
 
 MODELS = {"keypoint": Keypoint, "lenet5": LeNet5, "vgg13": vgg13, "vgg16": vgg16, "vgg19": vgg19, "nin": NiN, "googlenet": GoogLeNet,

@@ -3,12 +3,13 @@
     python experiments/bench.py --data-dir data
     python experiments/bench.py --data-dir data --images 256 --rounds 1    # a quick look
 
-Both ways run in one process, by turns, and see the same images with the same net, loss and optimizer; medians and their ratio are
-printed beside the hardware. Where a data set is not under --data-dir, photographs are generated into a temporary folder; it says so.
+Both ways run by turns, each in a process of its own, and see the same images with the same net, loss and optimizer; medians and their
+ratio are printed beside the hardware. Where a data set is not under --data-dir, photographs are generated into a temporary folder; it says so.
 """
 import argparse
 import contextlib
 import math
+import multiprocessing
 import os
 import random
 import statistics
@@ -92,21 +93,25 @@ class Objects(torch.utils.data.Dataset):
         return TF.normalize(TF.to_tensor(image), *data.MEAN_STD["imagenet"]), label
 
 
-def epoch_as_reports(args, photographs, model, optimizer):
-    """One epoch in seconds. The loader's workers start with every epoch, as they do unless told otherwise."""
+def epoch_as_reports(args, photographs, held_out, model, optimizer):
+    """One epoch in seconds: training and a look at the valid images. The loaders' workers start with every epoch, as they do unless told otherwise."""
     loss_fn, started, total = train.make_loss(args), time.perf_counter(), 0.0
-    loader = torch.utils.data.DataLoader(photographs, args.batch_size, shuffle=True, num_workers=2, drop_last=args.drop_last)
-    for x, y in loader:
+    for x, y in torch.utils.data.DataLoader(photographs, args.batch_size, shuffle=True, num_workers=2, drop_last=args.drop_last):
         loss = loss_fn(model(x.to(args.device)), y.to(args.device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         total += loss.item()
+    model.eval()
+    with torch.no_grad():
+        for x, y in torch.utils.data.DataLoader(held_out, args.batch_size, num_workers=2):
+            total += loss_fn(model(x.to(args.device)), y.to(args.device)).item()
+    model.train()
     return time.perf_counter() - started
 
 
-def epoch_as_train(args, dataset, model, optimizer, epoch, max_steps=sys.maxsize):
-    """One epoch, or its first steps, in seconds: what train.py's `fit` does, without its log."""
+def epoch_as_train(args, dataset, model, optimizer, epoch, max_steps=None):
+    """One epoch in seconds, what train.py's `fit` does without its log; or its first steps alone."""
     loss_fn, started, losses = train.make_loss(args), time.perf_counter(), []
     picks, draws = train.plan_epoch(args, dataset, epoch)
     visited = len(picks) - len(picks) % args.batch_size * args.drop_last
@@ -115,6 +120,8 @@ def epoch_as_train(args, dataset, model, optimizer, epoch, max_steps=sys.maxsize
         x, y = dataset.batch(picks[here], {k: v[here] for k, v in draws.items()})
         losses.append(train.train_step(args, model, optimizer, loss_fn, x, y)[0])
     torch.stack(losses).mean().item()  # waits for the device, as the log's line does
+    if max_steps is None:
+        train.evaluate(args, model, dataset, dataset.valid)
     return time.perf_counter() - started
 
 
@@ -146,20 +153,52 @@ def write_faces(root):
             print(f"{i:06}.jpg", *box, *(landmarks * (side / data.FACE_SIDE) + (left, top)).ravel(), file=f)
 
 
+OURS = {}  # in the process that trains our way: what it trains
+
+
+def start_ours(flags, count):
+    """In a process of its own, as train.py would be: memory is kept, and torch's threads wait briefly."""
+    train.keep_freed_memory()
+    args = train.parse(flags)
+    torch.set_num_threads(args.threads)
+    dataset, model = train.prepare(args)
+    dataset.train, dataset.valid = dataset.train[:count], dataset.valid[:count]
+    OURS.update(args=args, dataset=dataset, model=model, optimizer=train.make_optimizer(args, model))
+    epoch_as_train(**OURS, epoch=0, max_steps=2)  # pays for what torch sets up once
+
+
+def our_epoch(epoch):
+    return epoch_as_train(**OURS, epoch=epoch)
+
+
+def as_reported(model):
+    """The same net as the reports' scripts write it: the layout that a net has unless one asks for another, ReLU before pooling and with an
+    output of its own."""
+    for net in [m for m in model.modules() if isinstance(m, torch.nn.Sequential)]:
+        for i in range(len(net) - 1):
+            if isinstance(net[i], torch.nn.MaxPool2d) and isinstance(net[i + 1], torch.nn.ReLU):
+                net[i], net[i + 1] = torch.nn.ReLU(), net[i]
+    return model.to(memory_format=torch.contiguous_format)
+
+
 def time_epochs(flags, read, root, count, rounds):
     """([our seconds], [the reports' way's], number of training images), by turns. read: Faces or Objects."""
-    args = train.parse([*flags, "--data-dir", root])
-    (dataset, model), (_, their_model) = train.prepare(args), train.prepare(args)
-    their_model = their_model.to(memory_format=torch.contiguous_format)  # the layout that a net has unless one asks for another
-    optimizer, their_optimizer = train.make_optimizer(args, model), train.make_optimizer(args, their_model)
-    dataset.train = dataset.train[:count]
-    photographs = read(data.locate(args.data, root)[0], dataset.train.tolist())
-    for path, _, _ in photographs.files:  # so that the first round does not pay for a cold disk
+    flags = [*flags, "--data-dir", str(root), "--threads", str(torch.get_num_threads())]
+    args = train.parse(flags)
+    dataset, model = train.prepare(args)
+    model = as_reported(model)
+    optimizer = train.make_optimizer(args, model)
+    dataset.train, dataset.valid = dataset.train[:count], dataset.valid[:count]
+    folder = data.locate(args.data, root)[0]
+    photographs, held_out = read(folder, dataset.train.tolist()), read(folder, dataset.valid.tolist())
+    for path, _, _ in photographs.files + held_out.files:  # so that the first round does not pay for a cold disk
         path.read_bytes()
-    epoch_as_train(args, dataset, model, optimizer, 0, max_steps=2)  # nor either way for what torch sets up once
-    epoch_as_reports(args, torch.utils.data.Subset(photographs, range(min(64, len(photographs)))), their_model, their_optimizer)
-    rounds = [(epoch_as_train(args, dataset, model, optimizer, i + 1), epoch_as_reports(args, photographs, their_model, their_optimizer))
-              for i in range(rounds)]
+    held_out = torch.utils.data.Subset(held_out, range(len(dataset.valid)))  # faces: not their turned copies
+    some = torch.utils.data.Subset(photographs, range(min(64, len(photographs))))
+    epoch_as_reports(args, some, some, model, optimizer)
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as train.py sets it before it loads torch; here torch is loaded already
+    with multiprocessing.get_context("spawn").Pool(1, start_ours, (flags, count)) as ours:
+        rounds = [(ours.apply(our_epoch, (i + 1,)), epoch_as_reports(args, photographs, held_out, model, optimizer)) for i in range(rounds)]
     return *zip(*rounds), len(dataset.train)
 
 
@@ -218,7 +257,7 @@ def main(argv=None):
                 roots[name], generated = temporary, [*generated, name]
                 write(Path(temporary))
             ours, theirs, images = time_epochs(flags, read, roots[name], args.images, args.rounds)
-            rows.append(row(f"{model}: epoch of {visits * images} images", "s", ours, theirs))
+            rows.append(row(f"{model}: epoch of {visits * images} images", "s", ours, theirs))  # and the valid ones
         rows.append(row("keypoint: start to first step", "s", time_start([*KEYPOINT, "--data-dir", roots["faces21"], *threads], args.rounds)))
         with contextlib.suppress(data.DataError):
             data.load("cifar10", args.data_dir)  # writes the cache where there is none yet
@@ -229,7 +268,7 @@ def main(argv=None):
     widths = [max(map(len, column)) for column in zip(*rows)]
     for cells in (rows[0], ["-" * width for width in widths], *rows[1:]):
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
-    print("Medians (lowest-highest); ratio: ours / the reports' way, by turns. keypoint: every face upright and once turned.\n"
+    print("Medians (lowest-highest); ratio: ours / the reports' way, by turns. Epochs end with the valid images. keypoint: every face upright and once turned.\n"
           "Ours keeps decoded images in a cache, written once and not counted here; the reports' way opens each photograph anew."
           + f"\nGenerated photographs: {', '.join(generated)}." * bool(generated))
 

@@ -1,4 +1,5 @@
 """experiments/bench.py, on generated photographs: both ways must see the same images, or their times mean nothing."""
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -69,19 +70,31 @@ def test_objects_are_the_same_both_ways(root, monkeypatch, flipped):
     assert torch.allclose(x, their_x, atol=1e-4) and torch.equal(y, their_y)
 
 
+def test_the_net_as_reported_is_the_same_function_with_the_same_gradients():
+    torch.manual_seed(0)
+    ours = train.models.build("base").double()
+    theirs = bench.as_reported(copy.deepcopy(ours))
+    kinds = [type(layer).__name__ for layer in theirs.features]
+    assert kinds[2:4] == kinds[6:8] == ["ReLU", "MaxPool2d"] and theirs.features[0].weight.is_contiguous()
+    x = torch.randn(8, 3, 112, 112, dtype=torch.float64)
+    for net in (ours, theirs):
+        (net(x) ** 2).sum().backward()
+    assert all(torch.allclose(p.grad, q.grad, atol=1e-9) for p, q in zip(ours.parameters(), theirs.parameters()))
+
+
 def test_both_ways_take_the_same_steps(root):
     """Both leave out the last batch where the report does."""
     args = train.parse([*bench.BASE, "--data-dir", str(root), "--batch-size", "48"])
     (dataset, model), (_, theirs) = train.prepare(args), train.prepare(args)
-    dataset.train, steps = dataset.train[:100], []
-    for net, epoch in ((model, lambda *words: bench.epoch_as_train(args, dataset, *words, 1)),
-                       (theirs, lambda *words: bench.epoch_as_reports(args, bench.Objects(root / "caltech35", dataset.train.tolist()), *words))):
-        optimizer = train.make_optimizer(args, net)
-        taken = []
+    dataset.train, dataset.valid, counted = dataset.train[:100], dataset.valid[:60], []
+    objects = [bench.Objects(root / "caltech35", idx.tolist()) for idx in (dataset.train, dataset.valid)]
+    for net, epoch in ((model, lambda *words: bench.epoch_as_train(args, dataset, *words, 1)), (theirs, lambda *words: bench.epoch_as_reports(args, *objects, *words))):
+        optimizer, taken, seen = train.make_optimizer(args, net), [], []
         optimizer.register_step_post_hook(lambda *_, taken=taken: taken.append(1))
+        net.register_forward_hook(lambda net, inputs, _, seen=seen: None if net.training else seen.append(len(inputs[0])))
         epoch(net, optimizer)
-        steps.append(len(taken))
-    assert steps == [2, 2]
+        counted.append((len(taken), sum(seen), net.training))
+    assert counted == [(2, 60, True)] * 2
 
 
 def test_the_script_runs_without_any_data(tmp_path):
