@@ -284,7 +284,7 @@ def table(declared, name, records):
                      f"{len(mine)}{f', {diverged} diverged' if diverged else ''}"])
     text = markdown(head, rows)
     if lacking := [run for run in runs if "pretrained" in as_dict(declared["run"][run]) and not by_run[run]]:
-        text += (f"\n\nMissing: {', '.join(lacking)} starts from torchvision's ImageNet weights. With a network train.py downloads them; without one "
+        text += (f"\n\nMissing: {', '.join(lacking)} start{'s' * (len(lacking) == 1)} from torchvision's ImageNet weights. With a network train.py downloads them; without one "
                  "copy the file into torchvision's cache (`make status` says which and where), or train by hand with --weights FILE.")
     if "pick" in declared["plots"][name] and (mine := [run for run in runs if any(value(r, "best_valid_acc") for r in by_run[run])]):
         best = max(mine, key=lambda run: statistics.mean(value(r, "best_valid_acc") or 0 for r in by_run[run]))

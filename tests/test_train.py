@@ -1322,6 +1322,21 @@ def test_a_scorer_that_is_not_fit_to_judge_is_refused(tmp_path, scorer, capsys):
     assert go(tmp_path, f"{CLEANED} --seed 1")[0] == 2 and "seed1/model.pt" in capsys.readouterr().err
 
 
+def test_freed_memory_is_kept_for_the_next_step():
+    program = """
+import resource, torch, train
+def pages():
+    first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.empty(16 << 20).fill_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first
+pages(), print(pages()), train.keep_freed_memory(), pages(), print(pages())
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    given_back, kept = map(int, done.stdout.split())
+    assert kept * 20 < given_back, done.stderr
+
+
 # ------------------------------------------------------------------------------------------------------- scoring afterwards
 
 @pytest.fixture
