@@ -510,7 +510,7 @@ def test_the_settings_of_report_5_are_the_reports():
         net = next((n for n in ("basic-block", "bottleneck", "vgg16", "resnet18") if run.startswith((n, f"scorer-{n}"))), "base")
         assert a.model == {"basic-block": "basic_block", "vgg16": "vgg16_imagenet"}.get(net, net) and a.pretrained == (net in ("vgg16", "resnet18"))
         assert a.side == (224 if "-224" in run or run == "scorer-resnet18" else 112), run
-    want = {run: [float(x) for x in re.findall(r"[\d.]*\d", DECLARED["want"][f"caltech35/{run}"])] for run in parse}
+    want = {run: [float(x) for x in re.findall(r"\d+(?:\.\d+)?", DECLARED["want"][f"caltech35/{run}"].rpartition("=")[2])] for run in parse}
     assert {run: w for run, w in want.items() if w} == {
         "base": [0.38], "basic-block": [0.3979], "bottleneck": [0.3643], "vgg16-112": [0.8529], "resnet18-112": [0.7743], "vgg16-224": [0.9264], "resnet18-224": [0.9043],
         "base-cosine-features": [0.188, 0.235], "base-cosine": [0.2557], "basic-block-cosine-features": [0.246, 0.25], "basic-block-cosine": [0.1993],
