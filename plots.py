@@ -340,6 +340,11 @@ def _say_generated(legend, runs, names):
         legend.get_title().set(color="#B00000", fontweight="bold", fontsize=10)
 
 
+def _title(fig, title, generated):
+    """A title over all panels that says so if the run saw generated data."""
+    fig.suptitle(title + ": generated data, not a measurement" * generated, color="#B00000" if generated else "black", fontsize=11)
+
+
 # ---- sweeps, test accuracy by epoch, single runs -----------------------------------------------------------------------
 
 def sweep(records, values, path, flag):
@@ -628,10 +633,10 @@ def draw_against(records, values, reported, flag):
     records = [r for r in records if r["run"] in values and r["metrics"].get("test_acc") is not None]
     if not records:
         raise ValueError(f"no record has a test accuracy to draw against {flag.replace('_', ' ')}")
-    groups, series = _by_run(records), {}
+    groups, series_of = _by_run(records), {run: re.sub(r"-\d+$", "", run) for run in values}
+    series = {name: [] for name in series_of.values()}  # in the order given, the runs of each by value
     for run in sorted(values, key=values.get):
-        series.setdefault(re.sub(r"-\d+$", "", run), []).append(run)
-    series = {name: series[name] for name in dict.fromkeys(re.sub(r"-\d+$", "", run) for run in values)}  # in the order given
+        series[series_of[run]].append(run)
     names, looks, scale = _short_names(series), _looks(series), 100 if flag == "label_noise" else 1
     told = {"linestyle": "--", "linewidth": 0.8, "markersize": 7, "markerfacecolor": "white"}
     with matplotlib.rc_context(STYLE):
@@ -728,7 +733,7 @@ def draw_confusion(matrices, title, generated=False):
             ax.set_yticks(range(len(counts)), range(len(counts)), fontsize=size + 1.5)
             ax.set(xlabel="called class", ylabel="true class")
             ax.tick_params(length=0)
-        fig.suptitle(title + ": generated data, not a measurement" * generated, color="#B00000" if generated else "black", fontsize=11)
+        _title(fig, title, generated)
     return fig
 
 
@@ -771,7 +776,7 @@ def draw_features(found, classes, title, generated=False):
         handles = [Line2D([], [], linestyle="", markersize=6, label=f"class {c}", **looks[c]) for c in classes]
         handles.append(Line2D([], [], linestyle="", marker="o", color="0.35", markerfacecolor="none", markersize=6, label="hollow: called another class"))
         fig.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
-        fig.suptitle(title + ": generated data, not a measurement" * generated, color="#B00000" if generated else "black", fontsize=11)
+        _title(fig, title, generated)
     return fig
 
 
@@ -864,7 +869,6 @@ def _against_command(args):
 def _answered(args, draw, name):
     """A picture or table of every run and seed that has weights, by draw(folder, title, path, generated); gives their paths."""
     from data import DataError
-
     from train import BadInput
 
     paths = []

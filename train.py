@@ -372,6 +372,11 @@ def plan_epoch(args, dataset, epoch):
     return dataset.train[order.to(device) % n], draw(args, visits, generator, device, upright)
 
 
+def steps_of(args, visits):
+    """The steps of an epoch that visits so many images."""
+    return visits // args.batch_size if args.drop_last else math.ceil(visits / args.batch_size)
+
+
 def draw(args, visits, generator, device, upright=None):
     """The augmentation that the flags ask for, of so many images, where Dataset.batch wants it."""
     draws = data.draw(visits, generator, args.flip, args.pad_crop, args.rotated_copies or args.rotation, upright, args.autoaugment, args.augmix)
@@ -477,8 +482,7 @@ def fit(args, model, dataset, state, folder, stop_reason):
     while not over(args, state):
         epoch, started = state["epoch"] + 1, time.monotonic()
         picks, draws = plan_epoch(args, dataset, epoch)
-        steps = len(picks) // args.batch_size if args.drop_last else math.ceil(len(picks) / args.batch_size)
-        steps = min(steps, (args.max_steps or sys.maxsize) - state["steps"])
+        steps = min(steps_of(args, len(picks)), (args.max_steps or sys.maxsize) - state["steps"])
         if state["step"] == 0:
             torch.manual_seed(seed_of(args.seed, epoch, "dropout"))
             state["tallies"] = torch.zeros(3, steps, device=picks.device)  # loss, tally and L2 term of every step
@@ -843,7 +847,7 @@ def prepare(args):
         return args.batch_size == 1 or images % args.batch_size == 1
     scores_one = args.protocol == "report" and (leaves_one(len(dataset.valid)) or leaves_one(len(dataset.test)))  # frozen or not
     visits = len(dataset.train) * (2 if args.rotated_copies else 1)
-    if args.drop_last and visits < args.batch_size:
+    if not steps_of(args, visits):
         raise BadInput(f"--drop-last leaves nothing of {visits} images in batches of {args.batch_size}. Take a smaller --batch-size.")
     if scores_one or leaves_one(visits) and not args.drop_last or args.batch_size == 1:
         trial = copy.deepcopy(model)
@@ -931,7 +935,7 @@ def train(args, folder, flags, stop_reason):
     """Trains, or goes on training, what `args` ask for. Gives an exit code."""
     if (code := finished_before(args, folder, flags)) is not None:
         return code
-    if not args.restart and same_run(args, folder):  # going on: what was dropped at its beginning stays dropped
+    if args.clean_by and not args.restart and same_run(args, folder):  # going on: what was dropped at its beginning stays dropped
         args.dropped = read_json(folder / "args.json").get("dropped")
     dataset, model = prepare(args)
     args.fingerprint = dataset.fingerprint

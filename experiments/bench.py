@@ -114,9 +114,8 @@ def epoch_as_train(args, dataset, model, optimizer, epoch, max_steps=None):
     """One epoch in seconds, what train.py's `fit` does without its log; or its first steps alone."""
     loss_fn, started, losses = train.make_loss(args), time.perf_counter(), []
     picks, draws = train.plan_epoch(args, dataset, epoch)
-    visited = len(picks) - len(picks) % args.batch_size * args.drop_last
-    for first in range(0, visited, args.batch_size)[:max_steps]:
-        here = slice(first, first + args.batch_size)
+    for step in range(train.steps_of(args, len(picks)))[:max_steps]:
+        here = slice(step * args.batch_size, (step + 1) * args.batch_size)
         x, y = dataset.batch(picks[here], {k: v[here] for k, v in draws.items()})
         losses.append(train.train_step(args, model, optimizer, loss_fn, x, y)[0])
     torch.stack(losses).mean().item()  # waits for the device, as the log's line does

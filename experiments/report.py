@@ -897,9 +897,9 @@ def M12():
             f"{params['cnn']:,} parameters against {params['mlp']:,}; {work['cnn']:,} multiplications an image against {work['mlp']:,}")
 
 
-CLAIMS = {f.__name__: f for f in (C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, K1, K2, K3, K4, K5, K6, K7, K8, K9, K10, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13,
-                                  L14, L15, L16, L17, L18, L19, L20, M1, M2, M3, M4, M5, M6, M7, M8, M9, M10, M11, M12,
-                                  N1, N2, N3, N4, N5, N6, N7, N8, N9, N10, N11)}
+CLAIMS = {f.__name__: f for f in (C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, K1, K2, K3, K4, K5, K6, K7, K8, K9,
+                                  K10, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16, L17, L18, L19, L20, M1, M2,
+                                  M3, M4, M5, M6, M7, M8, M9, M10, M11, M12, N1, N2, N3, N4, N5, N6, N7, N8, N9, N10, N11)}
 COUNTED = ("N10", "M12")  # from the nets alone: these need no run
 
 
