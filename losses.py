@@ -1,9 +1,11 @@
-"""Every loss of the five reports, as functions of a net's output and its target. They import nothing of the project.
+"""Every loss of the five reports, as functions of a net's output and its targets, and the flags of the losses.
 
     python train.py --model keypoint --data faces21       # mse, in px^2
     python train.py --model lenet5 --l2 0.01              # cross-entropy plus the report's L2 term
     python train.py --model base --data caltech35 --batch-size 32 --loss triplet-cosine --freeze classifier
 """
+import argparse
+import functools
 import math
 
 import torch
@@ -11,71 +13,157 @@ import torch.nn.functional as F
 
 
 def mse(predicted, landmarks):
-    """Report 1: mean squared error over the 42 coordinates, in px^2; both (n, 42), the mean over images and coordinates."""
+    """Report 1: the mean squared error in px^2, the mean over images and coordinates; both arguments (n, 42)."""
     return F.mse_loss(predicted, landmarks)
 
 
 def cross_entropy(logits, labels, smoothing=0.0):
-    """Mean cross-entropy in nats; logits (n, classes), labels (n,) integers. smoothing: the share of each target that is spread evenly over
-    all classes (label smoothing, Szegedy et al., 2016)."""
+    """The mean cross-entropy in nats; logits (n, classes), labels (n,) integers.
+
+    smoothing is the fraction of each target that is spread evenly over all classes (Szegedy et al., 2016).
+    """
     return F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
 
 def square(logits, labels):
-    """Report 5: the sum over batch and classes of the squared differences of softmax and one-hot label; logits (n, classes), labels (n,)."""
-    p = logits.softmax(1)
-    return F.mse_loss(p, F.one_hot(labels, p.shape[1]).to(p), reduction="sum")
+    """Report 5: the squared differences of softmax and one-hot label, summed over batch and classes.
+
+    logits (n, classes), labels (n,).
+    """
+    probabilities = logits.softmax(1)
+    one_hot = F.one_hot(labels, probabilities.shape[1]).to(probabilities)
+    return F.mse_loss(probabilities, one_hot, reduction="sum")
 
 
 def mean_square(logits, labels):
-    """The mean of the same: a factor 1 / (n * classes), which is one of the learning rate."""
+    """Report 5: the mean of the same, which is `square` / (n * classes)."""
     return square(logits, labels) / logits.numel()
 
 
 def triplet_cosine(features, labels, margin=0.25):
-    """Report 5: batch-hard triplet loss (Hermans et al., 2017) by cosine similarity s of the features (n, d): the mean over anchors of
-    max(0, s to the most alike image of another class - s to the least alike one of its own + margin).
+    """Report 5: the batch-hard triplet loss (Hermans et al., 2017) by cosine similarity; features (n, d), labels (n,).
 
-    Anchors without an image of their class or of another one in the batch are left out (see `left_out`); 0 where that leaves none.
+    The loss of an anchor is max(0, a - b + margin): a is its similarity to the most similar image of another class, b
+    that to the least similar image of its own class. Returns the mean over the anchors of the batch, 0 without any.
+    An image is an anchor if the batch has another image of its class and one of another class (see `left_out`).
     """
     unit = F.normalize(features)
     return _batch_hard(-unit @ unit.T, labels, margin)
 
 
 def triplet_euclid(features, labels, margin=0.25):
-    """The same by Euclidean distance: max(0, farthest of its class - nearest of another + margin). Where two features coincide, their
-    distance has the gradient 0."""
-    return _batch_hard(torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist"), labels, margin)
+    """Report 5: the same by Euclidean distance.
+
+    The loss of an anchor is max(0, a - b + margin): a is its distance to the farthest image of its own class, b that to
+    the nearest one of another class. Where two features coincide, their distance has the gradient 0.
+    """
+    distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
+    return _batch_hard(distance, labels, margin)
 
 
 def _batch_hard(distance, labels, margin):
+    """The mean over anchors of max(0, farthest positive - nearest negative + margin), by distances (n, n)."""
     positive, negative, anchors = _pairs(labels)
-    hardest = distance.masked_fill(~positive, -math.inf).amax(1) - distance.masked_fill(~negative, math.inf).amin(1)  # -inf for those left out
+    farthest = distance.masked_fill(~positive, -math.inf).amax(1)
+    nearest = distance.masked_fill(~negative, math.inf).amin(1)
+    hardest = farthest - nearest  # -inf, and so no loss, for images that are no anchors
     return F.relu(hardest + margin).sum() / anchors.sum().clamp_min(1)
 
 
 def _pairs(labels):
-    """Which pairs of a batch are of one class, of two, and which images have both: masks (n, n), (n, n), (n,)."""
+    """Masks of a batch: pairs of one class (n, n), pairs of two classes (n, n), images that are in both kinds (n,)."""
     same = labels[:, None] == labels
-    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    return positive, ~same, positive.any(1) & ~same.all(1)
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    positive = same & ~itself
+    anchors = positive.any(1) & ~same.all(1)
+    return positive, ~same, anchors
 
 
 def left_out(labels):
-    """The number of a batch's images (n,) that are no anchors of a triplet, a tensor."""
-    return len(labels) - _pairs(labels)[2].sum()
+    """Returns the number of a batch's images, labels (n,), that are no anchors of a triplet loss, a tensor."""
+    _, _, anchors = _pairs(labels)
+    return len(labels) - anchors.sum()
 
 
 def l2_penalty(model):
-    """Report 2: the sum of squares of *all* parameters, biases and batch-norm weights too; the caller multiplies by lambda.
+    """Report 2: the sum of squares of all parameters, biases and norms too, which the caller multiplies by lambda.
 
-    Not --weight-decay, which adds lambda * w to the gradient: this term's gradient is 2 * lambda * w, and clipping sees it.
+    This is not --weight-decay, which adds lambda * w to the gradient: this term's gradient is 2 * lambda * w, and
+    gradient clipping sees it.
     """
-    flat = torch.cat([p.reshape(-1) for p in model.parameters()])  # one vector: a sum a parameter would triple a small net's step
+    flat = torch.cat([p.reshape(-1) for p in model.parameters()])  # a sum per parameter would triple a small net's step
     return torch.dot(flat, flat)
 
 
-LOSSES = {"mse": mse, "cross-entropy": cross_entropy, "square": square, "mean-square": mean_square, "triplet-cosine": triplet_cosine,
-          "triplet-euclid": triplet_euclid}
-OF_LOGITS, OF_FEATURES = ("cross-entropy", "square", "mean-square"), ("triplet-cosine", "triplet-euclid")  # the others are of landmarks
-SUMS = ("square",)  # over the batch; the others are means
+def correct(logits, labels):
+    """Returns the number of correct answers, a tensor; logits (n, classes), labels (n,)."""
+    return (logits.argmax(1) == labels).sum()
+
+
+# ---- losses by name, their flags ------------------------------------------------------------------------------------
+
+LOSSES = {"mse": mse, "cross-entropy": cross_entropy, "square": square, "mean-square": mean_square,
+          "triplet-cosine": triplet_cosine, "triplet-euclid": triplet_euclid}
+OF_LOGITS = ("cross-entropy", "square", "mean-square")
+OF_FEATURES = ("triplet-cosine", "triplet-euclid")  # of feature vectors; mse is of landmarks
+SUMS = ("square",)  # sums over the batch; the others are means
+LOSS_OF = {"cifar10": "cross-entropy", "caltech35": "cross-entropy", "faces21": "mse"}  # the loss where none is named
+
+
+def not_negative(text):
+    """An argparse type: a finite number, at least 0."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be at least 0 and finite, not {text}")
+    return value
+
+
+def fraction(text):
+    """An argparse type: a number, at least 0 and below 1."""
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, not {text}")
+    return value
+
+
+def add_flags(parser):
+    """Adds the group "loss" to an argparse parser."""
+    group = parser.add_argument_group("loss")
+    group.add_argument("--loss", choices=LOSSES,
+                       help="default: mse for landmarks, cross-entropy for classes; the triplet losses train features")
+    group.add_argument("--margin", default=0.25, type=not_negative, help="margin of the triplet losses")
+    group.add_argument("--l2", default=0.0, type=not_negative, metavar="LAMBDA",
+                       help="report 2's term: LAMBDA times the sum of all squared parameters is added to the loss")
+    group.add_argument("--label-smoothing", default=0.0, type=fraction, metavar="FRACTION",
+                       help="fraction of each target that is spread evenly over all classes, in training")
+
+
+def resolve_flags(flags, given):
+    """Sets flags.loss where none is named, and checks the flags of the losses.
+
+    flags: argparse.Namespace of all flags, which is changed. given: {name: value} of those that were typed; no check
+    here depends on it. Raises ValueError with a sentence for a loss that does not fit the data set's targets, and for
+    label smoothing with another loss than cross-entropy.
+    """
+    if flags.loss is None:
+        flags.loss = LOSS_OF[flags.data]
+    landmarks = LOSS_OF[flags.data] == "mse"
+    if landmarks and flags.loss != "mse":
+        raise ValueError(f"--loss {flags.loss} is for classes; {flags.data} has landmarks")
+    if flags.loss == "mse" and not landmarks:
+        raise ValueError(f"--loss mse is for landmarks; {flags.data} has classes")
+    if flags.label_smoothing and flags.loss != "cross-entropy":
+        raise ValueError(f"--label-smoothing is for cross-entropy, not for {flags.loss}")
+
+
+def make(settings, training=True):
+    """Returns the loss that the settings ask for, as a function (output, targets) -> scalar.
+
+    The output is what the loss is of: landmarks, logits or feature vectors. Labels are smoothed in training only.
+    """
+    loss = LOSSES[settings.loss]
+    if settings.loss in OF_FEATURES:
+        return functools.partial(loss, margin=settings.margin)
+    if training and settings.label_smoothing:
+        return functools.partial(loss, smoothing=settings.label_smoothing)
+    return loss

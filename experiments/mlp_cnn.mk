@@ -1,14 +1,18 @@
 # Report 4: CIFAR-10, batch norm and dropout by hand, the order of layers, sweeps.
-#> What `self.training` does: batch norm normalises by the batch and moves its running statistics in training and uses those in scoring, and
-#> dropout zeroes features only in training; `model.train()` and `model.eval()` set it, and scoring without the latter makes a
+#> What `self.training` does: batch norm normalises by the batch and moves its \
+#> running statistics in training and uses those in scoring, and
+#> dropout zeroes features only in training; `model.train()` and \
+#> `model.eval()` set it, and scoring without the latter makes a
 #> prediction depend on chance and on its neighbours in the batch.
 #>
-#> Why train and valid loss differ: the train loss is a mean over an epoch in which the weights still moved, with dropout on, of images
-#> that the weights are fitted to; where it is the higher one, dropout is at work, and where the valid loss turns up while it falls on,
+#> Why train and valid loss differ: the train loss is a mean over an epoch in \
+#> which the weights still moved, with dropout on, of images
+#> that the weights are fitted to; where it is the higher one, dropout is at work, \
+#> and where the valid loss turns up while it falls on,
 #> the net learns its training images by heart.
 
-# The first 40,000 training images train, the last 10,000 are valid; the test set is scored once, with the weights of the best valid
-# accuracy. "50 epochs" is named once, for both nets.
+# The first 40,000 training images train, the last 10,000 are valid; the test set is scored once, with the weights of
+# the best valid accuracy. "50 epochs" is named once, for both nets.
 MLP_CNN = --data cifar10 --split last --optim adam --batch-size 128 --epochs 50 --test-weights best
 MLP     = --model mlp $(MLP_CNN) --lr 5e-3 --dropout 0.5
 CNN     = --model cnn $(MLP_CNN) --lr 2e-3 --dropout 0.1
@@ -25,101 +29,83 @@ want.mlp_cnn/cnn        = test_acc=0.748 test_loss=0.86
 exp.no-bn               = mlp_cnn/mlp mlp_cnn/mlp-no-bn mlp_cnn/cnn mlp_cnn/cnn-no-bn
 plots.no-bn             = curves single
 run.mlp_cnn/mlp-no-bn   = $(MLP) --norm none
-want.mlp_cnn/mlp-no-bn  = none
 run.mlp_cnn/cnn-no-bn   = $(CNN) --norm none
-want.mlp_cnn/cnn-no-bn  = none
 
 ## Without dropout.
 exp.no-dropout              = mlp_cnn/mlp mlp_cnn/mlp-no-dropout mlp_cnn/cnn mlp_cnn/cnn-no-dropout
 plots.no-dropout            = curves single
 run.mlp_cnn/mlp-no-dropout  = $(MLP) --dropout 0
-want.mlp_cnn/mlp-no-dropout = none
 run.mlp_cnn/cnn-no-dropout  = $(CNN) --dropout 0
-want.mlp_cnn/cnn-no-dropout = none
 
-## The order of a block's layers. Pooling first leaves 4x4 positions, and the linear layer is sized to match, as the report says.
+## The order of a block's layers. Pooling first leaves 4x4 positions, and the linear layer is sized to match,
+## as the report says.
 exp.layer-order             = mlp_cnn/cnn mlp_cnn/cnn-relu-bn mlp_cnn/cnn-pool-first mlp_cnn/cnn-dropout-bn
 plots.layer-order           = curves single
 run.mlp_cnn/cnn-relu-bn     = $(CNN) --order conv-relu-bn-dropout-pool
-want.mlp_cnn/cnn-relu-bn    = test_acc=0.728 test_loss=1.0602 valid_acc=0.7228 valid_loss=1.2656 train_acc=0.9361 train_loss=0.1766
+want.mlp_cnn/cnn-relu-bn    = test_acc=0.728 test_loss=1.0602 valid_acc=0.7228 valid_loss=1.2656 \
+                              train_acc=0.9361 train_loss=0.1766
 run.mlp_cnn/cnn-pool-first  = $(CNN) --order pool-conv-bn-relu-dropout
-want.mlp_cnn/cnn-pool-first = test_acc=0.642 test_loss=1.0482 valid_acc=0.6258 valid_loss=1.2519 train_acc=0.8241 train_loss=0.7826
+want.mlp_cnn/cnn-pool-first = test_acc=0.642 test_loss=1.0482 valid_acc=0.6258 valid_loss=1.2519 \
+                              train_acc=0.8241 train_loss=0.7826
 run.mlp_cnn/cnn-dropout-bn  = $(CNN) --order conv-dropout-bn-relu-pool
-want.mlp_cnn/cnn-dropout-bn = test_acc=0.746 test_loss=0.8510 valid_acc=0.7300 valid_loss=0.9881 train_acc=0.9313 train_loss=0.1920
+want.mlp_cnn/cnn-dropout-bn = test_acc=0.746 test_loss=0.8510 valid_acc=0.7300 valid_loss=0.9881 \
+                              train_acc=0.9313 train_loss=0.1920
 
 ## How much dropout? mlp 0 to 0.6, cnn 0 to 0.3. The report's own values, 0.5 and 0.1, are the runs mlp and cnn.
-exp.dropout-sweep   = $(foreach p,no-dropout dropout-0.1 dropout-0.2 dropout-0.3 dropout-0.4,mlp_cnn/mlp-$p) mlp_cnn/mlp mlp_cnn/mlp-dropout-0.6 \
-                      mlp_cnn/cnn-no-dropout mlp_cnn/cnn-dropout-0.05 mlp_cnn/cnn $(foreach p,0.15 0.2 0.25 0.3,mlp_cnn/cnn-dropout-$p)
-plots.dropout-sweep = sweep:dropout
+exp.dropout-sweep             = mlp_cnn/mlp-no-dropout mlp_cnn/mlp-dropout-0.1 mlp_cnn/mlp-dropout-0.2 \
+                                mlp_cnn/mlp-dropout-0.3 mlp_cnn/mlp-dropout-0.4 mlp_cnn/mlp mlp_cnn/mlp-dropout-0.6 \
+                                mlp_cnn/cnn-no-dropout mlp_cnn/cnn-dropout-0.05 mlp_cnn/cnn mlp_cnn/cnn-dropout-0.15 \
+                                mlp_cnn/cnn-dropout-0.2 mlp_cnn/cnn-dropout-0.25 mlp_cnn/cnn-dropout-0.3
+plots.dropout-sweep           = sweep:dropout
 run.mlp_cnn/mlp-dropout-0.1   = $(MLP) --dropout 0.1
-want.mlp_cnn/mlp-dropout-0.1  = none
 run.mlp_cnn/mlp-dropout-0.2   = $(MLP) --dropout 0.2
-want.mlp_cnn/mlp-dropout-0.2  = none
 run.mlp_cnn/mlp-dropout-0.3   = $(MLP) --dropout 0.3
-want.mlp_cnn/mlp-dropout-0.3  = none
 run.mlp_cnn/mlp-dropout-0.4   = $(MLP) --dropout 0.4
-want.mlp_cnn/mlp-dropout-0.4  = none
 run.mlp_cnn/mlp-dropout-0.6   = $(MLP) --dropout 0.6
-want.mlp_cnn/mlp-dropout-0.6  = none
 run.mlp_cnn/cnn-dropout-0.05  = $(CNN) --dropout 0.05
-want.mlp_cnn/cnn-dropout-0.05 = none
 run.mlp_cnn/cnn-dropout-0.15  = $(CNN) --dropout 0.15
-want.mlp_cnn/cnn-dropout-0.15 = none
 run.mlp_cnn/cnn-dropout-0.2   = $(CNN) --dropout 0.2
-want.mlp_cnn/cnn-dropout-0.2  = none
 run.mlp_cnn/cnn-dropout-0.25  = $(CNN) --dropout 0.25
-want.mlp_cnn/cnn-dropout-0.25 = none
 run.mlp_cnn/cnn-dropout-0.3   = $(CNN) --dropout 0.3
-want.mlp_cnn/cnn-dropout-0.3  = none
 
 ## Which learning rate? The report's own, 5e-3 and 2e-3, are the runs mlp and cnn.
-exp.lr-sweep   = $(foreach l,1e-1 5e-2 1e-2,mlp_cnn/mlp-lr-$l) mlp_cnn/mlp $(foreach l,1e-3 5e-4 1e-4,mlp_cnn/mlp-lr-$l) \
-                 mlp_cnn/cnn-lr-1e-2 mlp_cnn/cnn $(foreach l,1e-3 2e-4 1e-4 2e-5 1e-5,mlp_cnn/cnn-lr-$l)
-plots.lr-sweep = sweep:lr
-run.mlp_cnn/mlp-lr-1e-1  = $(MLP) --lr 1e-1
-want.mlp_cnn/mlp-lr-1e-1 = none
-run.mlp_cnn/mlp-lr-5e-2  = $(MLP) --lr 5e-2
-want.mlp_cnn/mlp-lr-5e-2 = none
-run.mlp_cnn/mlp-lr-1e-2  = $(MLP) --lr 1e-2
-want.mlp_cnn/mlp-lr-1e-2 = none
-run.mlp_cnn/mlp-lr-1e-3  = $(MLP) --lr 1e-3
-want.mlp_cnn/mlp-lr-1e-3 = none
-run.mlp_cnn/mlp-lr-5e-4  = $(MLP) --lr 5e-4
-want.mlp_cnn/mlp-lr-5e-4 = none
-run.mlp_cnn/mlp-lr-1e-4  = $(MLP) --lr 1e-4
-want.mlp_cnn/mlp-lr-1e-4 = none
-run.mlp_cnn/cnn-lr-1e-2  = $(CNN) --lr 1e-2
-want.mlp_cnn/cnn-lr-1e-2 = none
-run.mlp_cnn/cnn-lr-1e-3  = $(CNN) --lr 1e-3
-want.mlp_cnn/cnn-lr-1e-3 = none
-run.mlp_cnn/cnn-lr-2e-4  = $(CNN) --lr 2e-4
-want.mlp_cnn/cnn-lr-2e-4 = none
-run.mlp_cnn/cnn-lr-1e-4  = $(CNN) --lr 1e-4
-want.mlp_cnn/cnn-lr-1e-4 = none
-run.mlp_cnn/cnn-lr-2e-5  = $(CNN) --lr 2e-5
-want.mlp_cnn/cnn-lr-2e-5 = none
-run.mlp_cnn/cnn-lr-1e-5  = $(CNN) --lr 1e-5
-want.mlp_cnn/cnn-lr-1e-5 = none
+exp.lr-sweep            = mlp_cnn/mlp-lr-1e-1 mlp_cnn/mlp-lr-5e-2 mlp_cnn/mlp-lr-1e-2 mlp_cnn/mlp mlp_cnn/mlp-lr-1e-3 \
+                          mlp_cnn/mlp-lr-5e-4 mlp_cnn/mlp-lr-1e-4 \
+                          mlp_cnn/cnn-lr-1e-2 mlp_cnn/cnn mlp_cnn/cnn-lr-1e-3 mlp_cnn/cnn-lr-2e-4 mlp_cnn/cnn-lr-1e-4 \
+                          mlp_cnn/cnn-lr-2e-5 mlp_cnn/cnn-lr-1e-5
+plots.lr-sweep          = sweep:lr
+run.mlp_cnn/mlp-lr-1e-1 = $(MLP) --lr 1e-1
+run.mlp_cnn/mlp-lr-5e-2 = $(MLP) --lr 5e-2
+run.mlp_cnn/mlp-lr-1e-2 = $(MLP) --lr 1e-2
+run.mlp_cnn/mlp-lr-1e-3 = $(MLP) --lr 1e-3
+run.mlp_cnn/mlp-lr-5e-4 = $(MLP) --lr 5e-4
+run.mlp_cnn/mlp-lr-1e-4 = $(MLP) --lr 1e-4
+run.mlp_cnn/cnn-lr-1e-2 = $(CNN) --lr 1e-2
+run.mlp_cnn/cnn-lr-1e-3 = $(CNN) --lr 1e-3
+run.mlp_cnn/cnn-lr-2e-4 = $(CNN) --lr 2e-4
+run.mlp_cnn/cnn-lr-1e-4 = $(CNN) --lr 1e-4
+run.mlp_cnn/cnn-lr-2e-5 = $(CNN) --lr 2e-5
+run.mlp_cnn/cnn-lr-1e-5 = $(CNN) --lr 1e-5
 
-## Ours: weight decay, a cure for overfitting that the report names and does not try, and more dropout. (Of its other cures, a lower rate is in the sweep, and the best epoch's weights stand for fewer epochs.)
-exp.mlp-cures             = mlp_cnn/mlp mlp_cnn/mlp-weight-decay mlp_cnn/mlp-dropout-0.8 mlp_cnn/mlp-dropout-0.9
-plots.mlp-cures           = curves
-run.mlp_cnn/mlp-weight-decay  = $(MLP) --weight-decay 1e-4
-want.mlp_cnn/mlp-weight-decay = none
-run.mlp_cnn/mlp-dropout-0.8   = $(MLP) --dropout 0.8
-want.mlp_cnn/mlp-dropout-0.8  = none
-run.mlp_cnn/mlp-dropout-0.9   = $(MLP) --dropout 0.9
-want.mlp_cnn/mlp-dropout-0.9  = none
+## Ours: weight decay, a cure for overfitting that the report names and does not try, and more dropout. (Of its other
+## cures, a lower rate is in the sweep, and the best epoch's weights stand for fewer epochs.)
+exp.mlp-cures                = mlp_cnn/mlp mlp_cnn/mlp-weight-decay mlp_cnn/mlp-dropout-0.8 mlp_cnn/mlp-dropout-0.9
+run.mlp_cnn/mlp-weight-decay = $(MLP) --weight-decay 1e-4
+run.mlp_cnn/mlp-dropout-0.8  = $(MLP) --dropout 0.8
+run.mlp_cnn/mlp-dropout-0.9  = $(MLP) --dropout 0.9
 
 claim.M1  = cnn beats mlp by at least 15 points
 claim.M2  = without batch norm both nets are worse
 claim.M3  = without dropout mlp loses more than cnn
 claim.M4  = none of the three other orders of layers beats the report's own on test
-claim.M5  = mlp's valid accuracy rises with dropout from 0 to 0.6: no step loses more than half a point, and the whole gains
-claim.M6  = the learning rate of best valid accuracy is the report's, 5e-3 for mlp and 2e-3 for cnn, and so inside the range tried
+claim.M5  = mlp's valid accuracy rises with dropout from 0 to 0.6: no step loses more than half a point, and the \
+            whole gains
+claim.M6  = the learning rate of best valid accuracy is the report's, 5e-3 for mlp and 2e-3 for cnn, and so inside \
+            the range tried
 claim.M7  = the valid loss of both nets turns up after its minimum (by 5 % or more) while the train loss goes on falling
 claim.M8  = of the orders pooling first harms most, and dropout before batch norm costs at most 1 point
 claim.M9  = train accuracy falls as dropout rises, in both nets
 claim.M10 = cnn's valid accuracy only wanders with dropout: the values stay within 3 points and go up as well as down
-claim.M11 = in both nets the largest rate settles within 10 epochs on a worse loss, and the smallest is still falling at epoch 50: valid loss 1 % lower than ten epochs before
+claim.M11 = in both nets the largest rate settles within 10 epochs on a worse loss, and the smallest is still falling \
+            at epoch 50: valid loss 1 % lower than ten epochs before
 claim.M12 = cnn has fewer parameters than mlp, but costs more compute

@@ -1,4 +1,8 @@
-"""What tests share. One thread for each and all that it starts: machines that run tests are busy, and sums are then the same everywhere."""
+"""What tests share.
+
+One thread for each test and all that it starts: machines that run tests are busy, and sums are then the same
+everywhere.
+"""
 import os
 import signal
 import sys
@@ -13,15 +17,27 @@ os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module")
+def small_data():
+    """Synthetic data are drawn once for all tests, and caltech35 has images of 7 of its 35 classes."""
+    import helpers
+
+    with helpers.smaller_data():
+        yield
+
+
 @pytest.fixture
 def imagenet(tmp_path, monkeypatch):
-    """A file of random weights in the format of torchvision's ImageNet weights, and what it holds; torchvision's cache is empty, the network away."""
+    """Returns a file of random weights in the format of torchvision's ImageNet weights, and what it holds.
+
+    torchvision's cache is empty, and there is no network.
+    """
     from torchvision.models import resnet18
 
-    def away(*_, **__):
+    def no_network(*_, **__):
         raise OSError("no network here")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(torch.hub, "urlopen", away)
+    monkeypatch.setattr(torch.hub, "urlopen", no_network)
     torch.manual_seed(5)
     weights = resnet18().state_dict()
     torch.save(weights, tmp_path / "mine.pth")
@@ -31,7 +47,7 @@ def imagenet(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def signals_as_before():
     """train.main takes SIGTERM and SIGINT for itself; in the test process they go back to where they were."""
-    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

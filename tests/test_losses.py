@@ -1,8 +1,11 @@
-"""losses.py against values worked out by hand, in float64."""
+"""losses.py: values worked out by hand, in float64, and the flags of the losses."""
+import argparse
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import losses
 
@@ -23,7 +26,7 @@ def test_cross_entropy_of_equal_logits_is_the_log_of_the_number_of_classes():
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.75])
-def test_smoothing_spreads_that_share_of_each_target_evenly_over_all_classes(smoothing):
+def test_smoothing_spreads_that_fraction_of_each_target_evenly_over_all_classes(smoothing):
     logits = torch.tensor([[2.0, 0.0, -1.0, 0.5], [0.3, 0.1, 4.0, -2.0]], dtype=torch.float64)
     expected = 0
     for z, label in zip(logits.tolist(), (0, 3)):
@@ -35,7 +38,8 @@ def test_smoothing_spreads_that_share_of_each_target_evenly_over_all_classes(smo
 def test_smoothing_of_zero_is_the_plain_cross_entropy():
     logits, labels = torch.randn(6, 10), torch.arange(6)
     plain = losses.cross_entropy(logits, labels)
-    assert torch.equal(losses.cross_entropy(logits, labels, 0.0), plain) and not torch.allclose(losses.cross_entropy(logits, labels, 0.1), plain)
+    assert torch.equal(losses.cross_entropy(logits, labels, 0.0), plain)
+    assert not torch.allclose(losses.cross_entropy(logits, labels, 0.1), plain)
 
 
 def test_l2_penalty_sums_the_squares_of_all_parameters_and_its_gradient_is_twice_each():
@@ -47,12 +51,19 @@ def test_l2_penalty_sums_the_squares_of_all_parameters_and_its_gradient_is_twice
         assert torch.allclose(p.grad, 2 * p)
 
 
-# ---------------------------------------------------------------------------------------------------------------- report 5
+def test_correct_counts_the_images_whose_largest_logit_is_that_of_their_label():
+    logits = torch.tensor([[1.0, 3, 2], [4, -1, 0], [0, 0.1, 0.2], [-3, -2, -5]])
+    assert losses.correct(logits, torch.tensor([1, 0, 0, 2])).item() == 2
+    assert losses.correct(logits, torch.tensor([1, 0, 2, 1])).item() == 4
+    assert losses.correct(logits, torch.tensor([0, 1, 0, 0])).item() == 0
 
+
+# ---- report 5 -------------------------------------------------------------------------------------------------------
 
 def batch(n=12, d=5, classes=4, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, d, dtype=torch.float64, generator=generator), torch.randint(classes, (n,), generator=generator)
+    features = torch.randn(n, d, dtype=torch.float64, generator=generator)
+    return features, torch.randint(classes, (n,), generator=generator)
 
 
 def cosine(a, b):
@@ -67,11 +78,14 @@ def by_brute_force(features, labels, loss, margin):
         positives = [p for p in range(len(labels)) if labels[p] == labels[a] and p != a]
         negatives = [n for n in range(len(labels)) if labels[n] != labels[a]]
         triplets = [max(0, loss(points[a], points[p], points[n]) + margin) for p in positives for n in negatives]
-        of_anchors += [max(triplets)] if triplets else []
-    return (sum(of_anchors) / len(of_anchors) if of_anchors else 0.0), len(labels) - len(of_anchors)
+        if triplets:
+            of_anchors.append(max(triplets))
+    mean = sum(of_anchors) / len(of_anchors) if of_anchors else 0.0
+    return mean, len(labels) - len(of_anchors)
 
 
-TRIPLETS = {losses.triplet_cosine: lambda a, p, n: cosine(a, n) - cosine(a, p), losses.triplet_euclid: lambda a, p, n: math.dist(a, p) - math.dist(a, n)}
+TRIPLETS = {losses.triplet_cosine: lambda a, p, n: cosine(a, n) - cosine(a, p),
+            losses.triplet_euclid: lambda a, p, n: math.dist(a, p) - math.dist(a, n)}
 
 
 @pytest.mark.parametrize("loss", TRIPLETS)
@@ -80,17 +94,21 @@ TRIPLETS = {losses.triplet_cosine: lambda a, p, n: cosine(a, n) - cosine(a, p), 
 def test_triplet_losses_are_the_hardest_of_all_triplets(loss, margin, n, classes, seed):
     features, labels = batch(n, 5, classes, seed)
     expected, alone = by_brute_force(features, labels, TRIPLETS[loss], margin)
-    assert math.isclose(loss(features, labels, margin).item(), expected, rel_tol=1e-10, abs_tol=1e-12) and losses.left_out(labels) == alone
+    assert math.isclose(loss(features, labels, margin).item(), expected, rel_tol=1e-10, abs_tol=1e-12)
+    assert losses.left_out(labels) == alone
 
 
 def test_triplet_losses_by_hand():
-    features, labels = torch.tensor([[0.0, 0], [3, 4], [0, 1], [6, 8]], dtype=torch.float64), torch.tensor([0, 0, 1, 1])
-    # anchors: d(0,1) = 5 against d(0,2) = 1; 5 against d(1,2) = 18 ** 0.5; d(2,3) = 85 ** 0.5 against 1; the same against d(3,1) = 5
+    features = torch.tensor([[0.0, 0], [3, 4], [0, 1], [6, 8]], dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1, 1])
+    # anchors: d(0,1) = 5 against d(0,2) = 1; 5 against d(1,2) = 18 ** 0.5; d(2,3) = 85 ** 0.5 against 1;
+    # the same against d(3,1) = 5
     expected = (5 - 1 + 5 - 18 ** 0.5 + 85 ** 0.5 - 1 + 85 ** 0.5 - 5) / 4 + 0.25
     assert math.isclose(losses.triplet_euclid(features, labels).item(), expected)
     features = torch.tensor([[1.0, 0], [2, 0], [0, 5], [3, 3]], dtype=torch.float64)
-    half = 0.5 ** 0.5  # the last lies at 45 degrees to all others: hardest negative of both of class 0, and half alike to its own
-    assert math.isclose(losses.triplet_cosine(features, labels, 1.0).item(), (2 * (half - 1 + 1) + max(0, 0 - half + 1) + (half - half + 1)) / 4)
+    half = 0.5 ** 0.5  # the last lies at 45 degrees to all others: hardest negative of class 0, half alike to its own
+    expected = (2 * (half - 1 + 1) + max(0, 0 - half + 1) + (half - half + 1)) / 4
+    assert math.isclose(losses.triplet_cosine(features, labels, 1.0).item(), expected)
 
 
 @pytest.mark.parametrize("loss", TRIPLETS)
@@ -111,22 +129,24 @@ def test_gradients_stay_finite_where_features_coincide_are_zero_or_lack_a_partne
 
 @pytest.mark.parametrize("loss", TRIPLETS)
 def test_well_separated_classes_have_no_triplet_loss_and_margin_is_a_quarter(loss):
-    features, labels = torch.tensor([[1.0, 0], [1, 0.01], [0, 1], [0.01, 1]], dtype=torch.float64), torch.tensor([0, 0, 1, 1])
+    features = torch.tensor([[1.0, 0], [1, 0.01], [0, 1], [0.01, 1]], dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1, 1])
     assert loss(features, labels).item() == 0
     assert math.isclose(loss(torch.ones(4, 2, dtype=torch.float64), labels).item(), 0.25)
 
 
 def test_square_and_mean_square_of_softmax_by_hand():
-    logits, labels = torch.tensor([[math.log(2), 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64), torch.tensor([0, 2])
+    logits = torch.tensor([[math.log(2), 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    labels = torch.tensor([0, 2])
     # softmax: 1/2 1/4 1/4 and 1/3 1/3 1/3
     expected = 1 / 4 + 1 / 16 + 1 / 16 + 1 / 9 + 1 / 9 + 4 / 9
-    assert math.isclose(losses.square(logits, labels).item(), expected) and math.isclose(losses.mean_square(logits, labels).item(), expected / 6)
+    assert math.isclose(losses.square(logits, labels).item(), expected)
+    assert math.isclose(losses.mean_square(logits, labels).item(), expected / 6)
     for loss in (losses.square, losses.mean_square):
         assert torch.autograd.gradcheck(lambda z: loss(z, labels), logits.clone().requires_grad_())
 
 
-# ------------------------------------------------------------------------------------------------------- losses by their names
-
+# ---- losses by their names ------------------------------------------------------------------------------------------
 
 def test_each_loss_is_of_landmarks_or_of_logits_or_of_features_under_its_own_name():
     assert sorted(("mse", *losses.OF_LOGITS, *losses.OF_FEATURES)) == sorted(losses.LOSSES)  # every name once
@@ -143,8 +163,10 @@ def inputs_of(name):
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_sums_double_with_the_batch_and_means_do_not(name):
     output, target = inputs_of(name)
-    once, twice = (losses.LOSSES[name](torch.cat([output] * k), torch.cat([target] * k)).item() for k in (1, 2))
-    assert once > 0 and math.isclose(twice, once * (2 if name in losses.SUMS else 1)) and set(losses.SUMS) <= set(losses.LOSSES)
+    once = losses.LOSSES[name](output, target).item()
+    twice = losses.LOSSES[name](torch.cat([output, output]), torch.cat([target, target])).item()
+    assert once > 0 and math.isclose(twice, once * (2 if name in losses.SUMS else 1))
+    assert set(losses.SUMS) <= set(losses.LOSSES)
 
 
 @pytest.mark.parametrize("name", losses.OF_LOGITS + losses.OF_FEATURES)
@@ -155,3 +177,111 @@ def test_losses_of_logits_want_a_column_for_each_class_and_those_of_features_any
     else:
         with pytest.raises((IndexError, RuntimeError)):
             losses.LOSSES[name](output[:, :2], target)
+
+
+# ---- flags ----------------------------------------------------------------------------------------------------------
+
+def make_parser():
+    parser = argparse.ArgumentParser()
+    losses.add_flags(parser)
+    parser.add_argument("--data", default="cifar10")
+    return parser
+
+
+def resolve(line):
+    """The flags of a command line as resolve_flags leaves them."""
+    parser = make_parser()
+    flags = parser.parse_args(line.split())
+    unset = argparse.Namespace(**dict.fromkeys(vars(flags), None))
+    given = {k: v for k, v in vars(parser.parse_args(line.split(), unset)).items() if v is not None}
+    losses.resolve_flags(flags, given)
+    return flags
+
+
+def test_defaults_of_the_flags():
+    assert vars(make_parser().parse_args([])) == {"loss": None, "margin": 0.25, "l2": 0.0, "label_smoothing": 0.0,
+                                                  "data": "cifar10"}
+    (group,) = [g for g in make_parser()._action_groups if g.title == "loss"]
+    assert [action.dest for action in group._group_actions] == ["loss", "margin", "l2", "label_smoothing"]
+    assert all(action.help for action in group._group_actions) and "--l2 LAMBDA" in make_parser().format_help()
+
+
+@pytest.mark.parametrize("data, loss", [("cifar10", "cross-entropy"), ("caltech35", "cross-entropy"),
+                                        ("faces21", "mse")])
+def test_the_loss_where_none_is_named_follows_the_data(data, loss):
+    assert resolve(f"--data {data}").loss == losses.LOSS_OF[data] == loss
+    assert resolve(f"--data {data} --loss {loss}").loss == loss
+
+
+@pytest.mark.parametrize("data", ["cifar10", "caltech35"])
+@pytest.mark.parametrize("loss", losses.OF_LOGITS + losses.OF_FEATURES)
+def test_every_loss_of_classes_can_be_named(data, loss):
+    assert resolve(f"--data {data} --loss {loss}").loss == loss
+
+
+@pytest.mark.parametrize("line, words", [
+    *((f"--data faces21 --loss {loss}", f"--loss {loss} is for classes; faces21 has landmarks")
+      for loss in losses.OF_LOGITS + losses.OF_FEATURES),
+    ("--data cifar10 --loss mse", "--loss mse is for landmarks; cifar10 has classes"),
+    ("--data caltech35 --loss mse", "--loss mse is for landmarks; caltech35 has classes"),
+    *((f"--label-smoothing 0.1 --loss {loss}", f"--label-smoothing is for cross-entropy, not for {loss}")
+      for loss in ("square", "mean-square", *losses.OF_FEATURES)),
+    ("--data faces21 --label-smoothing 0.1", "--label-smoothing is for cross-entropy, not for mse")])
+def test_losses_that_contradict_the_data_or_label_smoothing_are_refused_with_a_sentence(line, words):
+    with pytest.raises(ValueError) as e:
+        resolve(line)
+    assert str(e.value) == words
+
+
+@pytest.mark.parametrize("line", ["--margin 1", "--margin 0.25 --loss square", "--margin 0 --data faces21"])
+def test_a_margin_without_a_triplet_loss_is_accepted_and_changes_nothing(line):
+    flags = resolve(line)
+    assert losses.make(flags) is losses.LOSSES[flags.loss]
+
+
+@pytest.mark.parametrize("line", ["--loss square --label-smoothing 0", "--data faces21 --label-smoothing 0",
+                                  "--label-smoothing 0.1", "--data faces21 --l2 0.01", "--loss triplet-euclid --l2 1"])
+def test_flags_that_agree_are_accepted(line):
+    flags = resolve(line)
+    assert flags.l2 == float(line.partition("--l2 ")[2] or 0)
+    assert flags.label_smoothing == (0.1 if line == "--label-smoothing 0.1" else 0)
+
+
+@pytest.mark.parametrize("line, words", [
+    ("--loss hinge", "'triplet-euclid'"), ("--margin -1", "at least 0 and finite, not -1"),
+    ("--margin inf", "not inf"), ("--l2 nan", "not nan"), ("--l2 -0.1", "at least 0"), ("--l2 much", "invalid"),
+    ("--label-smoothing 1", "at least 0 and below 1, not 1"), ("--label-smoothing -0.1", "at least 0"),
+    ("--label-smoothing nan", "not nan")])
+def test_values_that_no_flag_can_have_are_refused(line, words, capsys):
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(line.split())
+    assert words in capsys.readouterr().err
+
+
+def made(training=True, **changed):
+    return losses.make(SimpleNamespace(**{"margin": 0.25, "label_smoothing": 0.0, **changed}), training)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_the_loss_that_is_made_is_the_one_that_is_named(name, training):
+    output, target = inputs_of(name)
+    assert torch.equal(made(training, loss=name)(output, target), losses.LOSSES[name](output, target))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", losses.OF_FEATURES)
+def test_the_margin_of_a_triplet_loss_holds_in_training_and_scoring(name, training):
+    output, target = inputs_of(name)
+    value = made(training, loss=name, margin=3.0)(output, target)
+    assert torch.equal(value, losses.LOSSES[name](output, target, 3.0))
+    assert value > losses.LOSSES[name](output, target) + 1
+
+
+def test_labels_are_smoothed_in_training_only():
+    output, target = inputs_of("cross-entropy")
+    smoothed = made(loss="cross-entropy", label_smoothing=0.2)(output, target)
+    assert torch.equal(smoothed, F.cross_entropy(output, target, label_smoothing=0.2))
+    plain = F.cross_entropy(output, target)
+    assert torch.equal(made(False, loss="cross-entropy", label_smoothing=0.2)(output, target), plain)
+    assert not torch.allclose(smoothed, plain) and torch.equal(made(loss="cross-entropy")(output, target), plain)

@@ -1,0 +1,516 @@
+"""Run folders in, pictures out: curves, sweeps of a setting, landmarks, confusion matrices, features, layers of nets.
+
+    python plots.py curves --runs runs --out figures --seeds "0 1 2" --last 50 keypoints/adam keypoints/adam-sgd
+    python plots.py sweep --what lr --seeds "0 1 2" mlp_cnn/lr-1e-1 mlp_cnn/lr-1e-2 mlp_cnn/lr-1e-3
+    python plots.py by-epoch net/baseline net/bn
+    python plots.py single --seeds "0 1" mlp_cnn/lr-1e-2
+    python plots.py faces --runs runs --out figures keypoints/adam keypoints/adam-bn
+    python plots.py against --what label-noise caltech35/noise-0 caltech35/noise-10 caltech35/noise-30
+    python plots.py confusion caltech35/base                             # train and test, counts
+    python plots.py features --classes 1,2,3,4,5 caltech35/base          # PCA and t-SNE, train and test
+    python plots.py layers caltech35/base caltech35/bottleneck           # a table of each: output shapes and parameters
+
+Nothing here trains, and nothing needs a display. What kinds of figures there are stands in one table, KINDS. The
+command line is made from it; the words of plots.NAME in experiments/REPORT.mk are its names, some with a detail behind
+a colon: curves:50 sweep:lr against:label-noise features:1,2,3 features:1,2,3:RUN.
+"""
+import argparse
+import math
+import re
+import sys
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+if __name__ == "__main__":  # run as a file: imports begin in the project's folder
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+# plots and pictures bring matplotlib, which takes a second to load: they are imported where something is drawn.
+from experiments import ask, runs
+from experiments.declarations import as_dict, printed_by_epoch, short
+
+
+# ---- the figures of a comparison ------------------------------------------------------------------------------------
+
+class Comparison(NamedTuple):
+    """What the figures of a comparison are drawn from, and where they go."""
+
+    declared: dict  # see declarations.declarations
+    runs: list  # the names of its runs, in the order of its table
+    words: list  # of plots.NAME
+    records: list  # in the order of the runs, and of the seeds for each
+    out: Path  # the folder of the figures
+    prefix: str  # of their file names
+    runs_dir: Path  # the folder of the run folders, for what asks trained nets
+    data_dir: Path
+    seed: int  # the one that faces and single runs show
+    for_results: bool  # for the committed pages: without photographs and without single runs
+
+    def path(self, name):
+        return Path(self.out) / f"{self.prefix}{name}.png"
+
+    def flags(self, run):
+        return as_dict(self.declared["run"][run])
+
+    def first_records(self):
+        """Returns of each run the record of its first seed."""
+        firsts = {}
+        for record in self.records:
+            firsts.setdefault(record["run"], record)
+        return list(firsts.values())
+
+
+def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, seed=0, for_results=False):
+    """Draws the figures of a comparison, those that its plots.NAME asks for or, without one, its curves.
+
+    records: of its runs or of more; out, prefix: the folder of the figures and what their names begin with; runs_dir,
+    data_dir: for figures that ask trained nets; seed: the one that faces and single runs show; for_results: without
+    photographs and without single runs. A figure for which nothing is there yet is left out. Returns the paths of those
+    that were written. Raises BadInput for a kind that there is not.
+    """
+    names = declared["exp"][name]
+    words = declared["plots"].get(name, ["curves"])
+    mine = [record for record in records if record["run"] in names]
+    mine.sort(key=lambda record: (names.index(record["run"]), record["seed"]))
+    comparison = Comparison(declared, names, words, mine, out, prefix, runs_dir, data_dir, seed, for_results)
+    paths = []
+    for word in words:
+        kind, _, detail = word.partition(":")
+        if kind not in KINDS:
+            raise runs.BadInput(f"plots.{name} asks for {kind}; there are {', '.join(KINDS)}")
+        if KINDS[kind].draw is not None:
+            paths += KINDS[kind].draw(comparison, detail)
+    return paths
+
+
+def of_comparison(name, folder):
+    """Returns the pictures of a comparison among those of all comparisons in a folder, sorted.
+
+    They are called exp-NAME-KIND.png, with what KINDS says behind the kind. Names of others may begin alike:
+    exp-adam-sgd-faces.png is none of exp-adam's.
+    """
+    pattern = "|".join(kind.files for kind in KINDS.values() if kind.files)
+    prefix = f"exp-{name}-"
+    paths = sorted(Path(folder).glob(f"{prefix}*.png"))
+    return [path for path in paths if re.fullmatch(pattern, path.stem.removeprefix(prefix))]
+
+
+# One function for each kind that can be drawn for a comparison. It is given what stands behind the colon, or "", and
+# returns the paths of the pictures that it wrote.
+
+def curves_of(comparison, last):
+    """The training curves in one figure, or in several where there are more runs than colours; last: see plots.curves.
+
+    The number of a figure is always the same, whether or not there are records for those before it.
+    """
+    import plots
+
+    parts, paths = readable(comparison.declared, comparison.runs), []
+    for number, names in enumerate(parts, 1):
+        records = [record for record in comparison.records if record["run"] in names]
+        if records:
+            paths.append(comparison.path("curves" if len(parts) == 1 else f"curves-{number}"))
+            plots.curves(records, paths[-1], int(last or 0))
+    return paths
+
+
+def readable(declared, names):
+    """Returns the runs of each figure: all in one or, where there are more than colours, by net and evenly."""
+    import plots
+
+    most = len(plots.COLOURS)
+    if len(names) <= most:
+        return [names]
+    parts, by_net = [], {}
+    for run in names:
+        by_net.setdefault(net_of(as_dict(declared["run"][run])), []).append(run)
+    for of_net in by_net.values():
+        size = math.ceil(len(of_net) / math.ceil(len(of_net) / most))
+        parts += [of_net[i:i + size] for i in range(0, len(of_net), size)]
+    return parts
+
+
+def net_of(flags):
+    """Returns the name of the net that these flags ask for, "default" where they name none."""
+    return flags.get("model", "default")
+
+
+def sweeps_of(comparison, flag):
+    """A figure for each net of which more than one value of the flag was trained."""
+    import plots
+
+    by_net, paths = {}, []
+    for run in comparison.runs:
+        flags = comparison.flags(run)
+        by_net.setdefault(net_of(flags), {})[run] = float(flags[flag])
+    for net, values in by_net.items():
+        records = [record for record in comparison.records if record["run"] in values]
+        if len({record["run"] for record in records}) > 1:
+            paths.append(comparison.path(f"sweep-{net}"))
+            plots.sweep(records, values, paths[-1], flag)
+    return paths
+
+
+def by_epoch_of(comparison, _):
+    """Test accuracy by epoch beside what the report printed; nothing where no run got that far."""
+    import plots
+
+    if all(x is None for record in comparison.records for x in record["curves"].get("test_acc") or []):
+        return []
+    path = comparison.path("by-epoch")
+    plots.by_epoch(comparison.records, printed_by_epoch(comparison.declared, comparison.runs), path)
+    return [path]
+
+
+def against_of(comparison, flag):
+    """Test accuracy against a flag, of the runs that have it, beside what the report printed (of a range its first)."""
+    import plots
+
+    values, reported = {}, {}
+    for run in comparison.runs:
+        flags, want = comparison.flags(run), comparison.declared["want"].get(run, "")
+        printed = re.search(r"\btest_acc=(\d*\.?\d+)", want)
+        if flag in flags:
+            values[run] = float(flags[flag])
+        if flag in flags and printed:
+            reported[run] = float(printed[1])
+    if not any(r["run"] in values and r["metrics"].get("test_acc") is not None for r in comparison.records):
+        return []
+    path = comparison.path("against")
+    plots.against(comparison.records, values, reported, path, flag.replace("-", "_"))
+    return [path]
+
+
+def singles_of(comparison, _):
+    """The pictures of every run by itself, of one seed, in a folder of its own."""
+    if comparison.for_results:
+        return []
+    paths = []
+    for run in dict.fromkeys(record["run"] for record in comparison.records if record["seed"] == comparison.seed):
+        paths += single(Path(comparison.runs_dir, run, f"seed{comparison.seed}"), Path(comparison.out) / short(run))
+    return paths
+
+
+def faces_of(comparison, _):
+    """What the landmark nets make of the same faces; nothing where no weights or no data are there."""
+    from data import DataError
+
+    folders = {run: Path(comparison.runs_dir, run, f"seed{comparison.seed}") for run in comparison.runs}
+    folders = {run: folder for run, folder in folders.items() if (folder / "model.pt").exists()}
+    path = comparison.path("faces")
+    try:
+        drawn = faces(folders, path, comparison.data_dir, photo=not comparison.for_results)
+    except DataError as e:  # a folder of runs that came without its data
+        print(f"report.py: no picture of faces: {e}", file=sys.stderr)
+        return []
+    return [path] if drawn else []
+
+
+def confusions_of(comparison, _):
+    """The confusion matrices of the nets that were asked before, see ask.described; of each run its first seed."""
+    from experiments import pictures
+
+    paths = []
+    for record in comparison.first_records():
+        if "described" in record:
+            paths.append(comparison.path(f"confusion-{short(record['run'])}"))
+            pictures.confusion(record["described"]["confusion"], title_of(record), paths[-1], is_synthetic(record))
+    return paths
+
+
+def features_of(comparison, detail):
+    """The features of nets whose weights are there; of each run its first seed.
+
+    detail: CLASSES for all runs, or CLASSES:RUN for one, which the word for all then leaves out.
+    """
+    from experiments import pictures
+
+    classes, _, only = detail.partition(":")
+    classes = [int(c) for c in classes.split(",")]
+    apart = [word.split(":")[2] for word in comparison.words if re.match(r"features:.*:", word)]
+    paths = []
+    for record in comparison.first_records():
+        name = short(record["run"])
+        wanted = name == only if only else name not in apart
+        folder = Path(comparison.runs_dir, record["run"], f"seed{record['seed']}")
+        if not wanted or not holds(folder, record):
+            continue
+        found = ask.answers_or_none(folder, comparison.data_dir)
+        if found is not None:
+            paths.append(comparison.path(f"features-{name}"))
+            pictures.features(found, classes, title_of(record), paths[-1], is_synthetic(record))
+    return paths
+
+
+def holds(folder, record):
+    """Are the weights in a run folder those that the record is of?"""
+    try:
+        result = runs.read_json(folder / "result.json")
+    except runs.BadInput:
+        return False
+    return result.get("status") == "finished" and result.get("flags") == record.get("flags")
+
+
+def title_of(record):
+    return f"{record['run']}, seed {record['seed']}"
+
+
+def is_synthetic(record):
+    return record["data"]["synthetic"]
+
+
+# ---- what the command line and comparisons share --------------------------------------------------------------------
+
+def single(folder, out):
+    """Writes the pictures of one run folder into the folder `out`. Returns their paths.
+
+    Raises ValueError where nothing was logged or args.json lacks a setting, BadInput for broken files.
+    """
+    import plots
+
+    record = runs.read_run(folder)
+    if record is None:
+        raise ValueError(f"{folder}: nothing to draw yet, nothing was logged")
+    settings = [setting(folder, name) for name in ("model", "batch_size", "lr", "dropout")]
+    return plots.single(record, settings, out)
+
+
+def faces(folders, path, data_dir, photo=True):
+    """Asks the landmark nets of {run: folder} and draws what they make of the same faces.
+
+    photo=False draws the points alone, without any pixel of a face. Returns False, and writes nothing, where no net
+    gives landmarks. Raises data.DataError where the data are not there, BadInput for broken files.
+    """
+    from experiments import pictures
+
+    shown = ask.predict(folders, data_dir) if folders else None
+    if shown is None:
+        return False
+    records = {run: runs.read_run(folders[run]) for run in shown["predicted"]}
+    synthetic = [run for run, record in records.items() if record and record["data"].get("synthetic")]
+    pictures.faces(shown, path, photo, synthetic)
+    return True
+
+
+def setting(folder, name):
+    """Returns a setting of a run from its args.json, None for a flag that its net does not have.
+
+    Raises ValueError where it is not in there, BadInput where the file is broken.
+    """
+    path = Path(folder) / "args.json"
+    args = runs.read_json(path)
+    if not args:
+        raise ValueError(f"{path}: not there")
+    if name not in args:
+        raise ValueError(f"{path}: no {name} in it")
+    return args[name]
+
+
+# ---- the command line -----------------------------------------------------------------------------------------------
+
+# One function for each kind: it is given the options, writes the pictures, and returns their paths. What is wrong is a
+# ValueError or BadInput.
+
+def curves_command(args):
+    import plots
+
+    path = Path(args.out) / "curves.png"
+    plots.curves(list(records_of(args).values()), path, args.last)
+    return [path]
+
+
+def sweep_command(args):
+    import plots
+
+    path, flag, records = Path(args.out) / "sweep.png", args.what.replace("-", "_"), records_of(args)
+    plots.sweep(list(records.values()), values_of(records, flag), path, flag)
+    return [path]
+
+
+def against_command(args):
+    import plots
+
+    path, flag, records = Path(args.out) / "against.png", args.what.replace("-", "_"), records_of(args)
+    plots.against(list(records.values()), values_of(records, flag), {}, path, flag)
+    return [path]
+
+
+def by_epoch_command(args):
+    import plots
+
+    path = Path(args.out) / "by-epoch.png"
+    plots.by_epoch(list(records_of(args).values()), {}, path)
+    return [path]
+
+
+def single_command(args):
+    paths = []
+    for folder in records_of(args):  # seeds, and runs that differ in other settings, have pictures of the same name
+        paths += single(folder, Path(args.out) / folder.relative_to(args.runs))
+    return paths
+
+
+def faces_command(args):
+    from data import DataError
+
+    path, seed = Path(args.out) / "faces.png", args.seeds.split()[0]
+    folders = {}
+    for run in args.run:
+        folder = Path(args.runs) / run / f"seed{seed}"
+        if (folder / "model.pt").exists():
+            folders[run] = folder
+        else:
+            print(f"{run} seed {seed}: no {folder / 'model.pt'}, left out of the faces", file=sys.stderr)
+    try:
+        drawn = faces(folders, path, args.data_dir, photo=args.photo)
+    except DataError as e:
+        raise ValueError(str(e)) from None
+    if not drawn:
+        names = ", ".join(args.run)
+        raise ValueError(f"nothing to draw yet: no landmark net with a model.pt among {names} in {args.runs}")
+    return [path]
+
+
+def confusion_command(args):
+    from experiments import pictures
+
+    def write(folder, record, path):
+        matrices = ask.describe(ask.answers(folder, args.data_dir))["confusion"]
+        pictures.confusion(matrices, title_of(record), path, is_synthetic(record))
+    return for_each_net(args, "confusion.png", write)
+
+
+def features_command(args):
+    from experiments import pictures
+
+    classes = [int(c) for c in args.classes.split(",")]
+
+    def write(folder, record, path):
+        found = ask.answers(folder, args.data_dir)
+        pictures.features(found, classes, title_of(record), path, is_synthetic(record))
+    return for_each_net(args, "features.png", write)
+
+
+def layers_command(args):
+    from experiments import starts
+
+    def write(folder, record, path):
+        settings, model, _ = starts.restore(folder, data_dir=args.data_dir)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{title_of(record)}\n\n{ask.layer_table(model, settings.batch_size)}\n")
+    return for_each_net(args, "layers.md", write)
+
+
+def for_each_net(args, name, write):
+    """Calls write(folder, record, path) for every run and seed that has weights. Returns the paths it wrote."""
+    from data import DataError
+
+    paths = []
+    for folder, record in records_of(args).items():
+        if not (folder / "model.pt").exists():
+            print(f"{folder}: no model.pt, left out", file=sys.stderr)
+            continue
+        paths.append(Path(args.out) / folder.relative_to(args.runs) / name)
+        try:
+            write(folder, record, paths[-1])
+        except DataError as e:
+            raise ValueError(str(e)) from None
+    return paths
+
+
+def records_of(args):
+    """Returns {folder: record} of the runs and seeds asked for; those without a log are named on stderr.
+
+    Raises ValueError where none has one, BadInput where one is broken.
+    """
+    folders = [Path(args.runs) / run / f"seed{seed}" for run in args.run for seed in args.seeds.split()]
+    records = {folder: runs.read_run(folder) for folder in folders}
+    missing = [str(folder) for folder in folders if records[folder] is None]
+    if len(missing) == len(folders):
+        raise ValueError(f"nothing to draw yet: no log of a run in {', '.join(missing)}")
+    for folder in missing:
+        print(f"{folder}: no log.jsonl yet, left out of the picture", file=sys.stderr)
+    return {folder: record for folder, record in records.items() if record is not None}
+
+
+def values_of(records, flag):
+    """Returns {run: its value of a setting} of {folder: record}. Raises ValueError where that is not one number."""
+    values = {}
+    for folder, record in records.items():
+        run, value = record["run"], setting(folder, flag)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{run} seed {record['seed']}: its {flag} is {value!r}, not a number")
+        if values.setdefault(run, value) != value:
+            raise ValueError(f"{run}: its seeds differ in {flag}, {values[run]:.10g} and {value:.10g}")
+    return values
+
+
+class Kind(NamedTuple):
+    """A kind of figure."""
+
+    help: str  # what it shows
+    each_run: bool  # has every run and seed a file of its own, or do all runs share one?
+    options: tuple = ()  # of the command line, besides those of all kinds
+    files: str = None  # regular expression: what its committed pictures are called, without exp-NAME- and .png
+    draw: Callable = None  # (comparison, detail): for a comparison; None: nothing to draw, the table has it
+    command: Callable = None  # (the command line's options); None: not a command
+
+
+KINDS = {
+    "curves": Kind("loss and accuracy by epoch", False, ("last",), r"curves(-\d+)?", curves_of, curves_command),
+    "sweep": Kind("curves for every value of a setting, and how they end", False, ("what",), r"sweep-\w+", sweeps_of,
+                  sweep_command),
+    "by-epoch": Kind("test accuracy by epoch", False, (), "by-epoch", by_epoch_of, by_epoch_command),
+    "single": Kind("one run's train, valid and test curves", True, (), None, singles_of, single_command),
+    "faces": Kind("predicted and true landmarks on held-out faces", False, ("data_dir", "photo"), "faces", faces_of,
+                  faces_command),
+    "against": Kind("final test accuracy against a setting", False, ("what",), "against", against_of, against_command),
+    "confusion": Kind("confusion matrices of train and test", True, ("data_dir",), r"confusion-[\w-]+", confusions_of,
+                      confusion_command),
+    "features": Kind("features of some classes, by PCA and t-SNE", True, ("data_dir", "classes"), r"features-[\w-]+",
+                     features_of, features_command),
+    "layers": Kind("a table of a net's layers", True, ("data_dir",), command=layers_command),
+    "pick": Kind("a sentence on the run that valid accuracy picks", False),
+}
+OPTIONS = {
+    "last": ("--last", dict(type=int, default=0, help="add panels with only this many last epochs (default: none)")),
+    "what": ("--what", dict(required=True, metavar="FLAG",
+                            help="the swept setting: lr, dropout or another number in args.json")),
+    "classes": ("--classes", dict(default="1,2,3,4,5", help="numbers of the classes to show (default: 1,2,3,4,5)")),
+    "data_dir": ("--data-dir", dict(default="data", help="where the data sets are (default: data)")),
+    "photo": ("--no-photo", dict(dest="photo", action="store_false", help="points only, no pixel of a face")),
+}
+
+
+def make_parser():
+    """Returns the parser of the command line: one command for every kind that has one."""
+    parser = argparse.ArgumentParser(prog="plots.py", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = {name: kind for name, kind in KINDS.items() if kind.command is not None}
+    subparsers = parser.add_subparsers(dest="kind", required=True, metavar="{" + ",".join(commands) + "}")
+    for name, kind in commands.items():
+        place = "OUT/REPORT/RUN/seedK/, for each run and seed" if kind.each_run else f"OUT/{name}.png"
+        sub = subparsers.add_parser(name, help=f"{kind.help}: writes {place}")
+        sub.add_argument("run", nargs="+", metavar="REPORT/RUN", help="runs in the order of the legend or the rows")
+        sub.add_argument("--runs", default="runs", help="folder of the run folders (default: runs)")
+        sub.add_argument("--out", default="figures",
+                         help="folder for the picture, made if need be (default: figures)")
+        sub.add_argument("--seeds", default="0", help='seeds to draw, e.g. "0 1 2"; faces uses the first (default: 0)')
+        for option in kind.options:
+            flag, how = OPTIONS[option]
+            sub.add_argument(flag, **how)
+    return parser
+
+
+def main(argv=None):
+    """Runs one command line, prints the paths of what it wrote and returns 0; exits with a sentence where it cannot."""
+    args = make_parser().parse_args(argv)
+    try:
+        paths = KINDS[args.kind].command(args)
+    except (ValueError, runs.BadInput) as e:
+        sys.exit(f"plots.py {args.kind}: {e}")
+    print(*paths, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

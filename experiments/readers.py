@@ -1,0 +1,275 @@
+"""Reads the files of the three data sets into arrays: where they lie, what they hold, and what is said of broken ones.
+
+`locate` finds a data set's folder and the function that reads it. That function returns a dict:
+
+images    uint8 (n, c, h, w)
+targets   int64 (n,), classes by number; or float32 (n, 42), landmarks in pixels
+part      int64 (n,): 0 train, 1 valid, 2 test, 3 more train images (caltech35's "addition")
+group     int64 (n,), the number of each face's photograph; only for faces
+classes   their names; empty for landmarks
+source    a word on where all this comes from
+"""
+import hashlib
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from experiments import archives
+
+CIFAR_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+# The md5 of the official files: the data set's page has no stronger digest of them.
+CIFAR_BATCHES = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f", "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751", "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb", "test_batch": "40351d587109b95175f43aff81a1287e"}
+CALTECH_PARTS = ("train", "val", "test", "addition")  # by number
+FACE_SIDE = 112  # pixels
+IMAGES = (".png", ".jpg", ".jpeg")
+COURSE_COPY = "it is the course's own copy: put its archive on this box and run `python data.py unpack ARCHIVE`"
+
+
+class DataError(Exception):
+    """The data are missing or broken. The message says what was looked for or found, and how to mend it."""
+
+
+# ---- where they lie -------------------------------------------------------------------------------------------------
+
+def locate(name, root="data"):
+    """Returns the folder of a data set and the function that reads it. Raises DataError where it is not there."""
+    root = Path(root)
+    if name == "cifar10":
+        for folder in (root / "cifar10" / "cifar-10-batches-py", root / "cifar-10-batches-py"):
+            if folder.is_dir():
+                return folder, _read_cifar_batches
+        if (root / "cifar10" / "train").is_dir():
+            return root / "cifar10", _read_cifar_folders
+        raise DataError(f"No CIFAR-10 under {root}: looked for cifar10/cifar-10-batches-py, cifar-10-batches-py and "
+                        "cifar10/train. Get it with `python data.py fetch cifar10`, or unpack an archive with "
+                        "`python data.py unpack ARCHIVE`.")
+    if name == "faces21":
+        if any((root / name / part / "label.txt").is_file() for part in ("I", "II")):
+            return root / name, _read_faces
+        raise DataError(f"No {name} under {root}: looked for {name}/I/label.txt and {name}/II/label.txt. "
+                        f"To get it: {COURSE_COPY}.")
+    if all((root / name / part).is_dir() for part in CALTECH_PARTS):
+        return root / name, _read_caltech
+    parts = ",".join(CALTECH_PARTS)
+    raise DataError(f"No {name} under {root}: looked for {name}/{{{parts}}}. To get it: {COURSE_COPY}.")
+
+
+def identify(folder):
+    """Returns name and folder of the data set that lies somewhere below `folder`, or (None, None)."""
+    for here, folders, files in os.walk(folder):
+        folders.sort()  # os.walk goes on in this order
+        here = Path(here)
+        if "data_batch_1" in files:
+            return "cifar10", here
+        if any((here / part / "label.txt").is_file() for part in ("I", "II")):
+            return "faces21", here
+        if set(CALTECH_PARTS) <= set(folders):
+            return "caltech35", here
+        if {"train", "test"} <= set(folders) and len(archives.visible_folders(here / "train")) == 10:
+            return "cifar10", here
+    return None, None
+
+
+# ---- cifar10 --------------------------------------------------------------------------------------------------------
+
+def _read_cifar_batches(folder):
+    """Reads the official python batches. Each one's digest is checked first, because a pickle can run any code."""
+    images, labels, part = [], [], []
+    for file, digest in CIFAR_BATCHES.items():
+        content = (folder / file).read_bytes()
+        if hashlib.md5(content).hexdigest() != digest:
+            raise DataError(f"{folder / file} is not the official CIFAR-10 batch (its md5 is not {digest}), so it was "
+                            f"not opened. Remove {folder}, then `python data.py fetch cifar10`.")
+        batch = pickle.loads(content, encoding="bytes")
+        images.append(torch.from_numpy(batch[b"data"].reshape(-1, 3, 32, 32).copy()))
+        labels += batch[b"labels"]
+        number = 2 if file == "test_batch" else 0
+        part += [number] * len(batch[b"labels"])
+    return {"images": torch.cat(images), "targets": torch.tensor(labels), "part": torch.tensor(part),
+            "classes": CIFAR_CLASSES, "source": "official batches"}
+
+
+def _read_cifar_folders(folder):
+    """Reads {train,test}/CLASS/*.{png,jpg}. Where file names are the official numbers, the official order comes out."""
+    images, labels, part, endings = [], [], [], set()
+    classes = archives.visible_folders(folder / "train")
+    for number, side in ((0, "train"), (2, "test")):
+        here = archives.visible_folders(folder / side)
+        if here != classes or len(classes) != 10:
+            raise DataError(f"{folder / side} should hold ten class folders, the same in train and test; it holds "
+                            f"{len(here)}. Remove {folder} and unpack it again with `python data.py unpack ARCHIVE`.")
+        files = []
+        for label, name in enumerate(classes):
+            for path in archives.visible_files(folder / side / name, IMAGES):
+                files.append((path.stem.zfill(8), label, path))
+        if not files:
+            raise DataError(f"{folder / side} holds no .png or .jpg image. Remove {folder} and unpack it again.")
+        for _, label, path in tqdm(sorted(files), f"decoding {side}", leave=False, disable=None):
+            image = np.asarray(_open_image(path).convert("RGB"))
+            if image.shape != (32, 32, 3):
+                raise DataError(f"{path} is {image.shape[1]}x{image.shape[0]}; CIFAR-10 images are 32x32. "
+                                "Replace that file.")
+            images.append(image)
+            labels.append(label)
+            part.append(number)
+            endings.add(path.suffix.lower())
+    source = f"image folder of {'/'.join(sorted(endings))}"
+    if endings & {".jpg", ".jpeg"}:
+        source += " (lossy copy)"
+    return {"images": _stack(images), "targets": torch.tensor(labels), "part": torch.tensor(part), "classes": classes,
+            "source": source}
+
+
+# ---- faces21 --------------------------------------------------------------------------------------------------------
+
+def read_labels(path):
+    """Reads a label.txt of faces21: [(file, rectangle (4,), landmarks (21, 2)), ...] in pixels of the photograph.
+
+    Raises DataError with the number of a line that is not a file name and 46 numbers, or whose rectangle has no area.
+    """
+    faces = []
+    for number, line in _lines(path):
+        file, *fields = line.split()
+        try:
+            values = np.array(fields, dtype=float)
+        except ValueError:
+            values = np.array([np.nan])
+        if len(fields) != 46:
+            problem = f"has {len(fields)} numbers; 4 for the rectangle and 42 for the landmarks are needed"
+        elif not (np.abs(values) < 1e6).all():  # nan and infinity are not below it either
+            problem = "holds something that is not a number of pixels"
+        elif values[2] <= values[0] or values[3] <= values[1]:
+            problem = f"has a rectangle without area, {' '.join(fields[:4])}"
+        else:
+            faces.append((file, values[:4], values[4:].reshape(21, 2)))
+            continue
+        raise DataError(f"{path}, line {number} {problem}. Mend or remove that line.")
+    return faces
+
+
+def grown_box(box, width, height):
+    """Returns a face's rectangle x1 y1 x2 y2, grown by 25 % of its width and height on every side (report 1).
+
+    All is in pixels. The result is clipped to the photograph, which is width x height.
+    """
+    x1, y1, x2, y2 = box
+    dx, dy = 0.25 * (x2 - x1), 0.25 * (y2 - y1)
+    return max(0.0, x1 - dx), max(0.0, y1 - dy), min(float(width), x2 + dx), min(float(height), y2 + dy)
+
+
+def _read_faces(folder):
+    """Reads every face of I and II: cropped, grey, resized to 112x112 (bilinear), landmarks in pixels of that crop.
+
+    A crop that is not square is stretched to a square one (report 1).
+    """
+    faces = []
+    for part in ("I", "II"):
+        labels = folder / part / "label.txt"
+        if labels.is_file():
+            faces += [(folder / part / file, box, points) for file, box, points in read_labels(labels)]
+    if not faces:
+        raise DataError(f"The label.txt files in {folder} name no face. Unpack the data set again with "
+                        "`python data.py unpack ARCHIVE`.")
+    photographs = sorted({path for path, _, _ in faces})
+    number = {path: i for i, path in enumerate(photographs)}
+    images, targets = [], []
+    opened = grey = None
+    for path, box, points in tqdm(faces, "decoding faces21", leave=False, disable=None):
+        if opened != path:  # the faces of one photograph stand on consecutive lines
+            opened, grey = path, _open_image(path).convert("L")
+        x1, y1, x2, y2 = grown_box(box, *grey.size)
+        if x2 <= x1 or y2 <= y1:
+            raise DataError(f"A face rectangle of {path} lies outside that {grey.width}x{grey.height} photograph. "
+                            "Mend label.txt.")
+        crop = grey.resize((FACE_SIDE, FACE_SIDE), Image.Resampling.BILINEAR, box=(x1, y1, x2, y2))
+        images.append(np.asarray(crop))
+        targets.append((points - (x1, y1)) * (FACE_SIDE / (x2 - x1), FACE_SIDE / (y2 - y1)))
+    return {"images": torch.from_numpy(np.stack(images))[:, None],
+            "targets": torch.from_numpy(np.stack(targets)).float().flatten(1),
+            "part": torch.zeros(len(faces), dtype=torch.int64),
+            "group": torch.tensor([number[path] for path, _, _ in faces]),
+            "classes": [], "source": "photographs with label.txt"}
+
+
+# ---- caltech35 ------------------------------------------------------------------------------------------------------
+
+def _read_caltech(folder, side):
+    """Reads photographs, resized to side x side (bicubic, aspect not kept); grey ones become RGB (report 5)."""
+    classes, files = caltech_files(folder)
+    images, labels, part = [], [], []
+    for path, label, number in tqdm(files, "decoding caltech35", leave=False, disable=None):
+        images.append(np.asarray(_open_image(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)))
+        labels.append(label)
+        part.append(number)
+    return {"images": _stack(images), "targets": torch.tensor(labels), "part": torch.tensor(part), "classes": classes,
+            "source": "the course's folders"}
+
+
+def caltech_files(folder):
+    """Returns caltech35's classes and files: names, and [(path, label, number of its part), ...].
+
+    The files are {train,val,addition}/CLASS/*.jpg and test/*.jpg with test/annotions.txt (sic), lines of file,label.
+    Raises DataError where folders or images are missing, or a line is another one.
+    """
+    classes = [str(i) for i in range(len(archives.visible_folders(folder / "train")))]
+    files = []
+    for number, part in enumerate(CALTECH_PARTS):
+        if part == "test":
+            files += [(path, label, number) for path, label in _read_annotations(folder / part, classes)]
+            continue
+        if archives.visible_folders(folder / part) != sorted(classes):
+            raise DataError(f"{folder / part} should hold the class folders 0, 1, 2, ..., the same as in train; unpack "
+                            "it again with `python data.py unpack ARCHIVE`.")
+        for label, name in enumerate(classes):
+            files += [(path, label, number) for path in archives.visible_files(folder / part / name, IMAGES)]
+    if {number for _, _, number in files} != set(range(len(CALTECH_PARTS))):
+        raise DataError(f"One of {', '.join(CALTECH_PARTS)} in {folder} holds no image. Unpack it again with "
+                        "`python data.py unpack ARCHIVE`.")
+    return classes, files
+
+
+def _read_annotations(folder, classes):
+    """Reads a test folder's annotions.txt: [(path, label), ...]. Raises DataError with the number of a broken line."""
+    found, labels = folder / "annotions.txt", []
+    for number, line in _lines(found):
+        file, _, name = (word.strip() for word in line.rpartition(","))
+        if name not in classes or not file or Path(file).name != file:  # nor may a name lead to another folder
+            raise DataError(f"{found}, line {number} is not the name of a file here, a comma and a class. "
+                            "Mend or remove that line.")
+        labels.append((folder / file, classes.index(name)))
+    return labels
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+def _lines(path):
+    """Yields (number from 1 on, line) for every line of a text file that is not empty."""
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield number, line
+
+
+def _open_image(path):
+    """Returns a decoded image of PIL's. Raises DataError where there is none."""
+    try:
+        image = Image.open(path)
+        image.load()
+        return image
+    except Exception as e:  # for files that are no images PIL raises OSError, SyntaxError, ValueError, struct.error
+        reason = "no such file" if isinstance(e, FileNotFoundError) else e
+        raise DataError(f"{path} cannot be read as an image ({reason}). Replace it, or unpack the data set "
+                        "again.") from e
+
+
+def _stack(images):
+    """Returns RGB arrays (h, w, 3) as one tensor (n, 3, h, w)."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()

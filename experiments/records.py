@@ -1,0 +1,201 @@
+"""What is read off records, and results/records.jsonl, the committed file of them.
+
+    make report                                  # merges what is finished in runs/ into results/records.jsonl
+    wc -l results/records.jsonl                  # so many runs, one a line
+
+A record is a run's result.json with, under "curves", the columns of its log.jsonl. The functions that judge claims are
+given `run`, a function from a run's name to its record; it raises NotRun for a run that is not there.
+"""
+import json
+import math
+import re
+import statistics
+from pathlib import Path
+
+from experiments import ask, declarations, runs
+
+RECORDS = Path(__file__).resolve().parent.parent / "results" / "records.jsonl"
+LATE = 10  # epochs; the median over the last so many is not spoilt by a jump in the very last one
+
+
+class NotRun(Exception):
+    """A claim asks for a run that is not there."""
+
+
+# ---- one record -----------------------------------------------------------------------------------------------------
+
+def value(record, metric):
+    """Returns a metric of a record, a number, or None where it is not there.
+
+    "test_acc" is a metric of the result; "tail_loss", which the result has not, of the log's last epoch; "valid_acc@10"
+    of that epoch; "late_valid_loss" the median of its last 10 epochs. Report 2 prints losses in another way:
+    "train_loss+penalty/4@10" is (train loss + L2 term) / 4 of epoch 10.
+    """
+    quantity, _, epoch = metric.partition("@")
+    if "+" in quantity or "/" in quantity:
+        return sum_over_divisor(record, quantity, epoch)
+    if quantity.startswith("late_"):
+        return late(record, quantity.removeprefix("late_"))
+    if not epoch and quantity in record["metrics"]:
+        return record["metrics"][quantity]
+    by_epoch = record["curves"].get(quantity) or []
+    index = int(epoch) - 1 if epoch else len(by_epoch) - 1
+    return by_epoch[index] if 0 <= index < len(by_epoch) else None
+
+
+def sum_over_divisor(record, quantity, epoch):
+    """The value of "train_loss+penalty/4" at an epoch ("" for the end), or None where one of its terms is not there."""
+    terms, _, divisor = quantity.partition("/")
+    at = f"@{epoch}" if epoch else ""
+    numbers = [value(record, term + at) for term in terms.split("+")]
+    if None in numbers:
+        return None
+    return sum(numbers) / int(divisor or 1)
+
+
+def late(record, name):
+    """The median of a column over the last 10 epochs, None where it is not finite; no number counts as infinite."""
+    last = [math.inf if x is None else x for x in record["curves"].get(name, [])[-LATE:]]
+    if not last or not math.isfinite(statistics.median(last)):
+        return None
+    return statistics.median(last)
+
+
+def final(record, metric="late_valid_loss"):
+    """A metric at the end of a run, to be compared: one that diverged has an infinite loss or an accuracy of -inf."""
+    x = None if record["status"] == "diverged" else value(record, metric)
+    if x is None:
+        return -math.inf if "_acc" in metric else math.inf
+    return x
+
+
+def column(record, metric="valid_loss", first=1, last=250):
+    """A metric by epoch, first..last, counted from 1 and inclusive.
+
+    What is not finite or not there counts as infinite, and so do the epochs after a divergence.
+    """
+    numbers = [math.inf if x is None else x for x in record["curves"].get(metric, [])]
+    numbers += [math.inf] * (last - len(numbers))
+    return numbers[first - 1:last]
+
+
+def unsteadiness(record, first, last):
+    """The mean change of the valid loss from one epoch to the next, over epochs first..last; infinite if it diverged."""
+    losses = column(record, "valid_loss", first, last)
+    if not math.isfinite(max(losses)):
+        return math.inf
+    return statistics.mean(abs(after - before) for before, after in zip(losses, losses[1:]))
+
+
+def first_epoch(record, metric, reached):
+    """The first epoch for whose value of the metric `reached` holds; infinite if there is none."""
+    for epoch, x in enumerate(column(record, metric), 1):
+        if reached(x):
+            return float(epoch)
+    return math.inf
+
+
+# ---- several records ------------------------------------------------------------------------------------------------
+
+def finals(run, report, *names, metric):
+    """A metric of runs of one report, at their end, in the order of their names."""
+    return [final(run(f"{report}/{name}"), metric) for name in names]
+
+
+def tested(run, report, *names):
+    """Test accuracies of runs of one report, in the order of their names."""
+    return finals(run, report, *names, metric="test_acc")
+
+
+def difference(a, b):
+    """a - b of two accuracies, exact to the last image, so that 61.23 - 56.23 is 5 points.
+
+    Nothing is gained on a `b` that diverged: then it is -inf.
+    """
+    return round(a - b, 6) if math.isfinite(b) else -math.inf
+
+
+# ---- numbers as a reader wants them ---------------------------------------------------------------------------------
+
+def number(x):
+    """A loss: 6.01e+07, 20.4, 0.512."""
+    if x >= 1e4:
+        return f"{x:.3g}"
+    return f"{x:.1f}" if x >= 10 else f"{x:.3f}"
+
+
+def percent(*accuracies):
+    """Accuracies in %: "61.2 %, diverged"."""
+    return ", ".join(f"{100 * a:.1f} %" if math.isfinite(a) else "diverged" for a in accuracies)
+
+
+# ---- the committed file ---------------------------------------------------------------------------------------------
+
+def read_records():
+    """All records of results/records.jsonl; none where there is no such file or nothing in it."""
+    if not RECORDS.exists():
+        return []
+    return [json.loads(line) for line in RECORDS.read_text().splitlines() if line.strip()]
+
+
+def merge(declared, runs_dir, data_dir="data"):
+    """Takes finished full-length runs on real data from `runs_dir` into results/records.jsonl.
+
+    Of a run and seed the newest counts; no row is ever dropped. Prints a line for every result that is left out.
+    """
+    rows = {(record["run"], record["seed"]): record for record in read_records()}
+    for file in sorted(Path(runs_dir).glob("*/*/seed*/result.json")):
+        folder = file.parent
+        if not re.fullmatch(r"seed\d+", folder.name):  # seed0.1 was put aside
+            continue
+        try:
+            record = runs.read_run(folder)
+            reason = why_not(declared, record, folder)
+        except runs.BadInput as e:
+            reason = str(e)
+        if reason:
+            print(f"left out: {folder} ({reason})")
+            continue
+        record["curves"] = rounded(record["curves"])
+        record["finished_at"] = finished_at(folder)
+        key = record["run"], record["seed"]
+        old = rows.get(key, {})
+        if old.get("finished_at", "") > record["finished_at"]:
+            print(f"left out: {folder} (older than the record)")
+            continue
+        known = {}
+        if "described" in old and old["finished_at"] == record["finished_at"]:
+            known["described"] = old["described"]
+        rows[key] = {**known, **ask.described(record, folder, data_dir)}
+    text = "".join(json.dumps(rows[key], allow_nan=False) + "\n" for key in sorted(rows))
+    RECORDS.parent.mkdir(exist_ok=True)
+    runs.write_atomically(text.encode(), RECORDS)
+
+
+def why_not(declared, record, folder):
+    """Why the record of a run folder is not one of a declared run as it is declared, or None."""
+    if record["run"] not in declared["run"]:
+        return "not declared"
+    if runs.flags_line(folder) != declarations.expected_line(declared, record["run"]):
+        return "made with other flags"
+    if record["data"]["synthetic"]:
+        return "generated data"
+    if record["max_steps"]:
+        return "cut short"
+    return None
+
+
+def rounded(curves):
+    """The columns that have a number, to five digits, which is enough for a figure, and without the seconds."""
+    kept = {}
+    for name, numbers in curves.items():
+        if name != "seconds" and any(x is not None for x in numbers):
+            kept[name] = [float(f"{x:.5g}") if isinstance(x, float) else x for x in numbers]
+    return kept
+
+
+def finished_at(folder):
+    """When a run finished or diverged, by the last line of its train.log that says so, as 2026-01-02T00:00:00Z."""
+    log = folder / "train.log"
+    text = log.read_text() if log.exists() else ""
+    return max(re.findall(r"^(?:finished|diverged) at (\S+):", text, re.MULTILINE), default="")

@@ -1,0 +1,602 @@
+"""The keeper of run folders, runs/REPORT/RUN/seedK/: whole files or none, a lock, checkpoints, logs, identity, status.
+
+    python experiments/runs.py seconds 1h30m                           # 5400
+    python experiments/runs.py identity -- --epochs 5 --threads 2      # --epochs 5: what makes a run another one
+    python experiments/runs.py once -- --lr 0.1 --flip --lr 0.2        # --lr 0.2 --flip: of a flag the last counts
+
+Whatever reads or writes a run folder does it through this file. It loads torch only where weights are written or read:
+the Makefile calls it before anything is installed.
+"""
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import importlib.metadata
+import io
+import json
+import math
+import os
+import platform
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+# Exit codes of train.py, and of the commands that report on its runs.
+FINISHED, FAILED, BAD_INPUT, DIVERGED, STOPPED = 0, 1, 2, 3, 75
+
+# The flags that say where and how a run is made, not what it is, and whether each takes a value. Two runs that differ
+# only in these are the same run. train.py, the Makefile and the report all ask here.
+NOT_IDENTITY = {"--runs": True, "--run": True, "--seed": True, "--data-dir": True, "--weights": True, "--device": True,
+                "--threads": True, "--stop-after": True, "--stop-at": True, "--save-every": True, "--restart": False,
+                "--score": True, "--again": False}
+FACTS = ("fingerprint", "dropped")  # args.json holds these too; they are found, not set
+FLAGS_FILE = "flags.txt"
+DONE = ("done", "diverged")
+STATES = (*DONE, "running", "interrupted", "failed", "missing")
+COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "left_out", "penalty", "tail_loss", "valid_loss", "valid_acc",
+           "test_loss", "test_acc", "grad_norm", "seconds")
+
+
+class BadInput(Exception):
+    """Flags, data or files that cannot be used. The message says what is wrong and how to mend it."""
+
+
+class Stopped(Exception):
+    """The run stops here and can go on later: a signal, the deadline, or another process holds it."""
+
+
+# ---- files: whole or not at all -------------------------------------------------------------------------------------
+
+def write_atomically(content, path):
+    """Writes bytes to a file such that after a crash either the old file or the whole new one is there.
+
+    A temporary file in the same folder is written, flushed to disk and renamed; then the folder is flushed too. Raises
+    OSError, on a full disk for instance, and then leaves the old file and no half of a new one.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".tmp")
+    try:
+        with open(part, "wb") as f:
+            f.write(content)
+            f.flush()
+            os.fsync(f.fileno())
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    os.replace(part, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def save_json(content, path):
+    """Writes JSON atomically. Raises ValueError for nan and infinity, which strict JSON does not have."""
+    write_atomically((json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), path)
+
+
+def read_json(path):
+    """Returns the object in a JSON file, {} where there is no file. Raises BadInput for a file that is broken."""
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError as e:
+        raise BadInput(f"{path} is not JSON ({e}); --restart trains anew and keeps its folder aside") from e
+    if not isinstance(content, dict):
+        raise BadInput(f"{path} is not a JSON object; --restart trains anew and keeps its folder aside")
+    return content
+
+
+# ---- one process a run ----------------------------------------------------------------------------------------------
+
+def lock_file(folder):
+    """The lock stands beside the run folder, not in it, so that it stays when an old folder is put aside."""
+    return folder.parent / f".{folder.name}.lock"
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """Holds a run's lock, which dies with the process.
+
+    Raises Stopped where another process holds it, and BadInput where the folder cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(lock_file(folder), "w")
+    except OSError as e:
+        problem = e.strerror or type(e).__name__
+        raise BadInput(f"{folder.parent} cannot be made or written ({problem}). Give another --runs.") from e
+    with lock:
+        for attempt in range(5):  # `make status` holds a lock for a moment, to see whether it is held
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == 4:
+                    raise Stopped(f"another process is training {folder}; try again later") from None
+                time.sleep(0.05)
+        yield
+
+
+def is_locked(folder):
+    """Is another process training the run of this folder?"""
+    if not lock_file(folder).exists():
+        return False
+    with open(lock_file(folder)) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def put_aside(folder):
+    """Renames a run folder to seedK.1, or the first such name that is free, and returns the new path."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    return aside
+
+
+# ---- weights and checkpoints (torch is loaded only where one is written or read) -------------------------------------
+
+def save_torch(content, path):
+    """Writes what torch.save makes of `content` atomically. Raises OSError on a full disk."""
+    import torch
+
+    buffer = io.BytesIO()  # torch hides a full disk behind a RuntimeError where it writes the file itself
+    torch.save(content, buffer)
+    write_atomically(buffer.getbuffer(), path)
+
+
+def save_checkpoint(folder, model, state):
+    """Writes all that is needed to go on: the state of a run, its net, and where the random numbers are.
+
+    state: an object with an optimizer, a scheduler (or None) and whatever else torch.save can write. The checkpoint
+    before this one is kept as checkpoint.1.pt, should this one not survive.
+    """
+    import torch
+
+    content = {**vars(state), "model": model.state_dict(), "optimizer": state.optimizer.state_dict(), "scheduler": None,
+               "rng": torch.get_rng_state(), "cuda_rng": None}
+    if state.scheduler is not None:
+        content["scheduler"] = state.scheduler.state_dict()
+    if torch.cuda.is_initialized():
+        content["cuda_rng"] = torch.cuda.get_rng_state()
+    if (folder / "checkpoint.pt").exists():
+        os.replace(folder / "checkpoint.pt", folder / "checkpoint.1.pt")
+    save_torch(content, folder / "checkpoint.pt")
+
+
+def load_checkpoint(folder, model, state, device, second_optimizer):
+    """Brings model, state and random numbers to where the newest readable checkpoint has them, if there is one.
+
+    second_optimizer(): makes the optimizer of a run that has switched. Nothing in a checkpoint is executed. Raises
+    BadInput where there are checkpoints and none can be read.
+    """
+    import torch
+
+    files = [file for file in (folder / "checkpoint.pt", folder / "checkpoint.1.pt") if file.exists()]
+    for file in files:
+        try:
+            content = torch.load(file, map_location=device, weights_only=True)
+            model.load_state_dict(content.pop("model"))
+            if content["switched"]:
+                state.optimizer = second_optimizer()
+            state.optimizer.load_state_dict(content.pop("optimizer"))
+            schedule = content.pop("scheduler")
+            if schedule:
+                state.scheduler.load_state_dict(schedule)
+            torch.set_rng_state(content.pop("rng").cpu())
+            cuda_rng = content.pop("cuda_rng")
+            if cuda_rng is not None and torch.cuda.is_available():
+                torch.cuda.set_rng_state(cuda_rng.cpu())
+            if isinstance(content["tallies"], torch.Tensor):  # the rows of older checkpoints have no names
+                loss, counted, penalty = content["tallies"]
+                content["tallies"] = {"loss": loss, "penalty": penalty, "correct": counted, "left_out": counted.clone()}
+            vars(state).update(content)
+            return
+        except Exception as e:  # whatever torch makes of a torn file or of another one
+            say(folder, f"{file} cannot be read ({type(e).__name__}: {str(e).partition(chr(10))[0]})")
+    if files:
+        raise BadInput(f"No checkpoint in {folder} can be read; --restart trains anew and keeps this folder aside.")
+
+
+def remove_checkpoints(folder):
+    """Removes what a finished run no longer needs."""
+    for file in folder.glob("checkpoint*"):
+        file.unlink()
+
+
+# ---- logs -----------------------------------------------------------------------------------------------------------
+
+def say(folder, line):
+    """Appends a line to train.log and prints it."""
+    with open(folder / "train.log", "a") as f:
+        f.write(line + "\n")
+    with contextlib.suppress(BrokenPipeError):  # whoever was reading has gone; the training has not
+        print(line, flush=True)
+
+
+def append_row(row, folder):
+    """Appends an epoch, a dict, to log.jsonl."""
+    with open(folder / "log.jsonl", "a") as f:
+        f.write(json.dumps(row, allow_nan=False) + "\n")
+
+
+def epoch_line(row, epochs, parts):
+    """An epoch as train.log and the terminal show it. epochs: how many there will be; parts: of train, valid, test."""
+    def show(name, scale=1, digits=4):
+        value = row[name]
+        if value is None:
+            return "-"
+        return f"{scale * value:.{digits}f}" if value < 1e4 else f"{value:.3g}"
+
+    line = f"epoch {row['epoch']}/{epochs}  lr {row['lr']:g}  loss"
+    line += "".join(f" {part} {show(f'{part}_loss')}" for part in parts)
+    if row["train_acc"] is not None:
+        line += "  acc" + "".join(f" {part} {show(f'{part}_acc', 100, 2)} %" for part in parts)
+    return f"{line}  {row['seconds']:.1f} s"
+
+
+def rewrite_log(rows, folder):
+    """Makes log.jsonl hold exactly these epochs: those after the checkpoint it resumes from are trained again."""
+    with open(folder / "log.jsonl", "w") as f:
+        for row in rows:
+            f.write(json.dumps(row) + "\n")
+
+
+def read_log(path):
+    """Returns log.jsonl as {column: [value per epoch]}, with empty columns where there is no file.
+
+    A last line that was cut off while it was written is ignored; anything else broken raises BadInput with its line.
+    """
+    rows = []
+    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            if not (isinstance(row, dict) and isinstance(row.get("epoch"), int) and row["epoch"] >= 1):
+                raise ValueError("no epoch, counted from 1, in it")
+        except ValueError as e:
+            if number == len(lines):  # only a line that was cut off has no newline behind it
+                break
+            raise BadInput(f"{path}, line {number}: not a line of a log: {e}") from None
+        rows.append(row)
+    return {column: [row.get(column) for row in rows] for column in COLUMNS}
+
+
+def read_run(folder):
+    """Returns the record of a run folder, or None where nothing has been logged yet.
+
+    A record is the content of result.json and, under "curves", log.jsonl by column. A run without result.json has the
+    status "unfinished". Raises BadInput, naming the file, where something is broken.
+    """
+    folder = Path(folder)
+    curves = read_log(folder / "log.jsonl")
+    result = read_json(folder / "result.json")
+    if result:
+        return {**result, "curves": curves}
+    if not curves["epoch"]:
+        return None
+    args = read_json(folder / "args.json")
+    return {"status": "unfinished", "run": "/".join(folder.parts[-3:-1]), "seed": int(folder.name.removeprefix("seed")),
+            "metrics": {}, "epochs": len(curves["epoch"]), "curves": curves,
+            "data": {"name": args.get("data"), "synthetic": bool(args.get("synthetic"))}}
+
+
+# ---- identity -------------------------------------------------------------------------------------------------------
+
+def identity(settings):
+    """What makes a run this run: resolved flags {name: value} without NOT_IDENTITY, as JSON would give them back."""
+    others = {flag.removeprefix("--").replace("-", "_") for flag in NOT_IDENTITY} | set(FACTS)
+    return json.loads(json.dumps({name: value for name, value in settings.items() if name not in others}))
+
+
+def identity_flags(words):
+    """The flags as typed, a list of words, without those of NOT_IDENTITY and their values; returned as one line."""
+    kept, skip_value = [], False
+    for word in words:
+        flag, has_value, _ = word.partition("=")
+        if flag in NOT_IDENTITY:
+            skip_value = NOT_IDENTITY[flag] and not has_value
+        elif skip_value:
+            skip_value = False
+        else:
+            kept.append(word)
+    return " ".join(kept)
+
+
+def each_once(words):
+    """The words of a command with each flag once: where it came first, with the value that came last, which counts."""
+    flag, groups = "", {"": []}
+    for word in words:
+        if word.startswith("--"):
+            flag = word.partition("=")[0]
+            groups[flag] = []
+        groups[flag].append(word)
+    return " ".join(word for group in groups.values() for word in group)
+
+
+def name_of(model, typed):
+    """The name of a run that was given none: adhoc/, the model and the flags that were typed, {name: value}."""
+    words = [model]
+    for name in sorted(typed):
+        flag = name.replace("_", "-")
+        if f"--{flag}" in NOT_IDENTITY or flag == "model":
+            continue
+        value = typed[name]
+        if isinstance(value, tuple):
+            value = ",".join(map(str, value))
+        words.append(flag if value is True else f"{flag}-{value}")
+    name = re.sub(r"[^\w.,=-]+", "_", "-".join(words))
+    if len(name) > 120:
+        name = f"{name[:111]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"adhoc/{name}"
+
+
+def is_name(name):
+    """Is this a name for a run: letters, digits and . , = _ - between slashes, at most 150 each?"""
+    return re.fullmatch(r"[\w,=-][\w.,=-]{0,150}(/[\w,=-][\w.,=-]{0,150})*", name) is not None
+
+
+def same_run(folder, ours, defaults):
+    """Was this folder made with the settings `ours`?
+
+    ours, defaults: identities. A folder that an older version made lacks flags that came later: it was made with their
+    defaults. It may also have flags that are gone: at a value other than nothing, it is another run.
+    """
+    theirs = read_json(folder / "args.json")
+    gone = [name for name in identity(theirs) if name not in defaults and name not in ours and theirs[name]]
+    made_with = {**defaults, **theirs}
+    return not gone and all(made_with.get(name) == value for name, value in ours.items())
+
+
+def flags_line(folder):
+    """The line that decides freshness: a folder's flags as typed and, behind " < ", those of the run it starts from.
+
+    It stands in flags.txt; folders of older versions have the same in result.json. None where neither is there.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return (folder / FLAGS_FILE).read_text().rstrip("\n")
+    result = read_json(folder / "result.json")
+    if "flags" not in result:
+        return None
+    start = result.get("init_flags")
+    return join_lines(result["flags"], start)
+
+
+def join_lines(flags, start):
+    """The line of a run with these flags that starts from a run with the line `start`, or from none (None)."""
+    return flags if start is None else f"{flags} < {start}"
+
+
+def write_flags_line(line, folder):
+    """Writes flags.txt, unless it holds this line already."""
+    if not (folder / FLAGS_FILE).exists() or (folder / FLAGS_FILE).read_text() != line + "\n":
+        write_atomically((line + "\n").encode(), folder / FLAGS_FILE)
+
+
+def adopt(folders):
+    """Gives finished folders of older versions a flags.txt, made from result.json: the Makefile compares that file."""
+    for folder in folders:
+        try:
+            line = flags_line(folder)
+            if line is not None:
+                write_flags_line(line, folder)
+        except (BadInput, OSError) as e:
+            print(f"runs.py: {folder} is taken for stale: {e}", file=sys.stderr)
+
+
+def begin(folder, args, line, same):
+    """Makes a run folder, or goes on in the one that is there. Returns the content of its args.json.
+
+    args: the resolved flags and what was found out, for args.json; line: for flags.txt. same: was the folder made with
+    the same settings? If not, it is put aside. Raises BadInput where the data are no longer those it began with.
+    """
+    used = (folder / "args.json").exists() or (folder / "checkpoint.pt").exists()  # else it was killed before it began
+    if used and not same:
+        aside = put_aside(folder)
+        print(f"{folder} was made with other flags or is to be made anew; the old one is kept as {aside}")
+    folder.mkdir(exist_ok=True)
+    (folder / "failed.txt").unlink(missing_ok=True)
+    old = read_json(folder / "args.json")
+    if not old:
+        save_json(args, folder / "args.json")
+        write_flags_line(line, folder)
+        return args
+    if old["fingerprint"] != args["fingerprint"]:
+        raise BadInput(f"The data are not those that {folder} began with (fingerprint {old['fingerprint']}, now "
+                       f"{args['fingerprint']}). Put the old ones back, or train anew with --restart.")
+    write_flags_line(line, folder)
+    return old
+
+
+def finished_before(folder, flags, line):
+    """The exit code of a run that is finished, or None. flags, line: as typed now, for result.json and flags.txt.
+
+    The same settings may have been typed in other words: then these are what the Makefile is to find.
+    """
+    result = read_json(folder / "result.json")
+    if not result:
+        return None
+    if result["flags"] != flags:
+        save_json({**result, "flags": flags}, folder / "result.json")
+    write_flags_line(line, folder)
+    print(f"{folder} was {result['status']} before, after {result['epochs']} epochs; --restart trains it anew")
+    return DIVERGED if result["status"] == "diverged" else FINISHED
+
+
+def fail(folder, error):
+    """Leaves the reason why a run died in failed.txt, which its next start removes."""
+    with contextlib.suppress(OSError):  # the disk may be what failed
+        words = "".join(traceback.format_exception(error))
+        (folder / "failed.txt").write_text(f"{type(error).__name__}: {error}\n\n{words}")
+
+
+def finish(folder, result, rows):
+    """Writes result.json, last of all, with what the log's rows add up to; says so, and removes the checkpoints."""
+    times = [row["seconds"] for row in rows]
+    result.update(epochs=len(rows), seconds=round(sum(times), 3), seconds_per_epoch=statistics.median(times))
+    save_json(result, folder / "result.json")
+    remove_checkpoints(folder)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())  # not in the result, which is always the same
+    numbers = ", ".join(f"{name} {x:.4g}" for name, x in result["metrics"].items() if x is not None)
+    say(folder, f"{result['status']} at {moment}: {numbers}")
+
+
+# ---- status ---------------------------------------------------------------------------------------------------------
+
+def state_of(folder, line):
+    """Where a run stands: (one of STATES, a word on it). `line` is what flags.txt must hold for the run to count."""
+    if is_locked(folder):
+        return "running", f"after epoch {epochs_done(folder)}"
+    try:
+        result = read_json(folder / "result.json")
+        made_with = flags_line(folder)
+    except BadInput:
+        return "failed", "its result.json is not JSON: move the folder away and make the run again"
+    if result and made_with != line:
+        return "missing", "what is there was made with other flags"
+    if result and result["status"] == "diverged":
+        return "diverged", f"in epoch {result['epochs']}"
+    if result:
+        return "done", ""
+    if (folder / "failed.txt").exists():
+        return "failed", (folder / "failed.txt").read_text().partition("\n")[0]
+    if folder.exists():
+        return "interrupted", f"after epoch {epochs_done(folder)}"
+    return "missing", ""
+
+
+def epochs_done(folder):
+    """The number of epochs in a folder's log."""
+    log = folder / "log.jsonl"
+    return log.read_text().count("\n") if log.exists() else 0
+
+
+def seconds(text):
+    """A time such as 90s, 55m, 1h30m or 90 in seconds, for argparse: raises its ArgumentTypeError for anything else."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
+    if not text or not match:
+        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 55m or 1h30m, not {text}")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return 3600 * hours + 60 * minutes + rest
+
+
+# ---- when to stop, and who made this --------------------------------------------------------------------------------
+
+def watch(started, stop_after, stop_at):
+    """Takes SIGTERM and SIGINT from now on, and returns stop_reason(): why the run is to stop now, or None.
+
+    stop_after: seconds after `started` (of time.monotonic()); stop_at: seconds since 1970; None: no deadline. A signal
+    is acted upon at the next step; one more after five seconds ends the process at once. A second one that comes sooner
+    is the same wish again: `timeout make` signals the whole process group, and make its children.
+    """
+    caught, first, deadline = [], math.inf, math.inf
+    if stop_after is not None:
+        deadline = started + stop_after
+    if stop_at is not None:
+        deadline = min(deadline, time.monotonic() + stop_at - time.time())
+
+    def handle(number, _):
+        nonlocal first
+        now = time.monotonic()
+        if now > first + 5:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        first = min(first, now)
+        caught.append(signal.Signals(number).name)
+
+    def stop_reason():
+        if caught:
+            return caught[0]
+        if time.monotonic() >= deadline:
+            return "the deadline"
+        return None
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+    return stop_reason
+
+
+def commit_of(folder):
+    """{"commit", "dirty"}: a folder's git commit and whether tracked files were changed; None where there is no git."""
+    def git(*words):
+        try:
+            done = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, check=True)
+            return done.stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return None
+    status = git("status", "--porcelain", "--untracked-files=no")
+    dirty = None if status is None else bool(status)
+    return {"commit": git("rev-parse", "HEAD"), "dirty": dirty}
+
+
+def made_with(device):
+    """Of a torch device and of this project's folder: {"versions": {...}, "commit", "dirty"}, for a result."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+    versions = {"python": platform.python_version(), "torch": torch.__version__,
+                "torchvision": importlib.metadata.version("torchvision"), "device": name}
+    return {"versions": versions, **commit_of(Path(__file__).parent)}
+
+
+def keep_freed_memory():
+    """On a CPU: keeps freed memory for the next step. Does nothing where the C library is not glibc.
+
+    glibc returns large blocks to the kernel and gets them again page by page, which takes up to half of the time of a
+    net with large activations.
+    """
+    mmap_max, trim_threshold = -4, -1  # their numbers in malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+
+
+def cpu_name():
+    """The processor's name, or its kind where /proc/cpuinfo does not tell."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.M)
+        if found:
+            return found[1]
+    return platform.machine()
+
+
+def main(argv=None):
+    """What the Makefile asks: one command and its words; prints one line. Returns an exit code."""
+    command, *words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["--"]:
+        words = words[1:]
+    if command == "identity":
+        print(identity_flags(words))
+    elif command == "once":
+        print(each_once(words))
+    elif command == "adopt":
+        adopt(map(Path, words))
+    elif command == "seconds":
+        try:
+            print(seconds(words[0]))
+        except argparse.ArgumentTypeError:
+            return BAD_INPUT
+    else:
+        print(f"runs.py: {command} is none of seconds, identity, once, adopt", file=sys.stderr)
+        return BAD_INPUT
+    return FINISHED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

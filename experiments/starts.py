@@ -1,0 +1,187 @@
+"""What a run starts from: the net of its flags, weights of ImageNet or of another run, a run that scores its labels.
+
+`restore` brings a finished run back, for whatever asks a trained net. Settings are only read here; train.py makes them.
+"""
+import argparse
+import collections
+import copy
+import hashlib
+import re
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+import data
+import losses
+import models
+from experiments import runs
+from experiments.runs import BadInput
+
+
+def frozen(flags):
+    """Flags {name: value} as settings: a named tuple, which is read as settings.lr and cannot be changed."""
+    return collections.namedtuple("Settings", flags)(**flags)
+
+
+def one_line(error):
+    """What an error says, on one line of at most 200 characters, or its kind where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def build(settings, dataset):
+    """The net that the flags ask for. Raises BadInput for flags that make no net, or none for this data set."""
+    flags = {flag: getattr(settings, flag) for flag in models.flags_of(settings.model)}
+    try:
+        model = models.build(settings.model, len(dataset.classes) or None, dataset.images.shape[-1], **flags)
+    except ValueError as e:
+        raise BadInput(f"{e}.") from e
+    shape, task = tuple(dataset.images.shape[1:]), "classes" if dataset.classes else "landmarks"
+    if (model.input_shape, model.task) != (shape, task):
+        takes, has = ("x".join(map(str, sides)) for sides in (model.input_shape, shape))
+        raise BadInput(f"{settings.model} takes {takes} images and gives {model.task}; --data {settings.data} has "
+                       f"{has} and {task}. Name another --model or --data.")
+    return model
+
+
+def device(name):
+    """The device to use: `name` or, for None, cuda where there is one, else cpu. Raises BadInput for another."""
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise BadInput(f"--device {name} is none of cpu, cuda, cuda:N")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as e:
+        raise BadInput(f"--device {name} cannot be used here ({str(e).splitlines()[0]})") from e
+    return name
+
+
+def first_weights(settings):
+    """The file that --pretrained, --init-from or --clean-by names, or the final weights of the run named; else None."""
+    if settings.pretrained:
+        return models.imagenet_file(settings.model, settings.weights)
+    if settings.init_from and settings.init_from.endswith(".pt"):
+        return Path(settings.init_from)
+    run = settings.init_from or settings.clean_by
+    return Path(settings.runs, run, f"seed{settings.seed}", "model.pt") if run else None
+
+
+def first_run(settings):
+    """The folder of the run that this one starts from or is cleaned by, or None."""
+    file = first_weights(settings)
+    return file.parent if file and not settings.pretrained else None
+
+
+def digest(file):
+    """The first 16 digits of a file's SHA-256, None where there is no file. Raises BadInput where it cannot be read."""
+    if file is None or not file.is_file():
+        return None
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    except OSError as e:
+        raise BadInput(f"{file} cannot be read ({e.strerror})") from e
+
+
+def load_first_weights(settings, model):
+    """Loads the weights that --pretrained or --init-from names, and freezes what --freeze names (model.frozen).
+
+    Raises BadInput where the weights do not fit, or where the net has no layers that could be told apart.
+    """
+    if settings.pretrained:
+        try:
+            models.load_imagenet(model, settings.model, settings.weights)
+        except models.NoWeights as e:
+            raise BadInput(str(e)) from e
+    elif settings.init_from:
+        file = first_weights(settings)
+        try:
+            model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        except Exception as e:  # whatever torch makes of a file that is no weights, or other weights
+            reason = one_line(e) if file.exists() else "train that run first"
+            raise BadInput(f"--init-from {settings.init_from}: {file} cannot be started from ({reason}).") from e
+    try:
+        model.frozen = models.freeze(model, settings.freeze)
+        if settings.loss in losses.OF_FEATURES:
+            models.classifier_of(model)
+    except ValueError as e:
+        raise BadInput(f"{e}. --freeze and --loss {settings.loss} need that.") from e
+
+
+def check_batches(settings, dataset, model):
+    """Raises BadInput where batches leave no step, or one with a single image, which batch norm cannot do with."""
+    def leaves_one(images):
+        return settings.batch_size == 1 or images % settings.batch_size == 1
+
+    plan = data.plan_epoch(settings, dataset, 1)
+    visits = len(plan.indices)
+    if not plan.steps:
+        raise BadInput(f"--drop-last leaves nothing of {visits} images in batches of {settings.batch_size}. "
+                       "Take a smaller --batch-size.")
+    trains_one = settings.batch_size == 1 or (leaves_one(visits) and not settings.drop_last)
+    # Report 2's way of scoring takes the statistics of the batch, in frozen layers too.
+    scores_one = settings.protocol == "report" and (leaves_one(len(dataset.valid)) or leaves_one(len(dataset.test)))
+    if not trains_one and not scores_one:
+        return
+    trial = copy.deepcopy(model)
+    if not scores_one:
+        for layer in trial.frozen:
+            layer.eval()
+    try:
+        trial(torch.zeros(1, *model.input_shape))
+    except ValueError as e:
+        raise BadInput(f"--batch-size {settings.batch_size} leaves a step with one image, of which batch norm can take "
+                       "no statistics. Take another --batch-size.") from e
+
+
+def restore(folder, data_dir=None, device="cpu", weights="model.pt"):
+    """Brings a finished run back: (settings, net in eval mode with its final weights, data set), both on `device`.
+
+    data_dir: folder of the data sets; None: the run's own. weights: model.pt (final) or best.pt (best valid epoch).
+    """
+    folder = Path(folder)
+    args = runs.read_json(folder / "args.json")
+    settings = frozen({**defaults(args), **args, "device": device, "data_dir": data_dir or args["data_dir"]})
+    dataset = data.for_run(settings)
+    if args.get("dropped") is not None:
+        dataset = data.drop(dataset, torch.tensor(args["dropped"], dtype=torch.int64))
+    model = build(settings, dataset)
+    model.load_state_dict(torch.load(folder / weights, map_location=device, weights_only=True))
+    layout = torch.channels_last if settings.bf16 else torch.preserve_format
+    return settings, model.eval().to(device, memory_format=layout), dataset.to(device)
+
+
+def defaults(args):
+    """The defaults of the flags of nets, data and losses, for folders that an older version with fewer flags made."""
+    parser = argparse.ArgumentParser()
+    for room in (models, data, losses):
+        room.add_flags(parser)
+    flags = parser.parse_args(["--model", args["model"], "--data", args["data"]])
+    for room in (models, data, losses):
+        room.resolve_flags(flags, {})
+    return vars(flags)
+
+
+@torch.no_grad()
+def least_believed(settings, dataset):
+    """The train images to whose labels the run of --clean-by gives the largest cross-entropy: a list of indices.
+
+    Raises BadInput where that run cannot score them: not there, of other images, no classifier, trained on them.
+    """
+    said, folder = f"--clean-by {settings.clean_by}", Path(settings.runs, settings.clean_by, f"seed{settings.seed}")
+    if not (folder / "model.pt").exists():
+        raise BadInput(f"{said}: there is no {folder / 'model.pt'}. Train that run first.")
+    made_with, scorer, seen = restore(folder, settings.data_dir, settings.device)
+    if seen.name != dataset.name or len(seen.images) != len(dataset.images) or scorer.task != "classes":
+        raise BadInput(f"{said} was trained on {seen.name} ({len(seen.images)} images), not on those to be scored.")
+    if made_with.loss in losses.OF_FEATURES:
+        raise BadInput(f"{said} trained features with a triplet loss: its classifier has learnt nothing to score by.")
+    if made_with.init_from or torch.isin(dataset.train, seen.train.cpu()).any():
+        raise BadInput(f"{said} was trained on images that it is to score, or started from a run that may have been: "
+                       "it may have learnt their labels. Name a run of another --split that starts anew.")
+    scores, device = [], seen.images.device
+    for indices in dataset.train.split(256):
+        x, _ = seen.batch(indices.to(device))
+        labels = dataset.targets[indices].to(device)
+        scores.append(F.cross_entropy(scorer(x), labels, reduction="none"))
+    return data.highest(dataset, torch.cat(scores).cpu(), settings.clean_share).tolist()

@@ -1,0 +1,100 @@
+"""Where every run stands, why one cannot be trained here, and the list of what is declared.
+
+    make status                                  # done, diverged, running, interrupted, failed, missing
+    make list                                    # every comparison, its runs and what the reports printed
+"""
+import collections
+import sys
+from pathlib import Path
+
+import data
+import models
+import train
+from experiments import runs
+from experiments.declarations import as_dict, expected_line, source_of
+from experiments.tables import plural, shown_wants
+
+
+def status(declared, names, options, lines=True):
+    """Prints where runs stand, a line each, and a closing line. Returns whether all of them are done or diverged.
+
+    options: `runs` and `data_dir`, folders, `seeds`, a list, and `flags`, those that make appends to every run's own.
+    lines=False leaves out the runs that are done or missing.
+    """
+    count, lacking = collections.Counter(), {}
+    for run in names:
+        for seed in options.seeds:
+            folder = Path(options.runs, run, f"seed{seed}")
+            state, word = runs.state_of(folder, expected_line(declared, run, options.flags))
+            count[state] += 1
+            if state == "missing":
+                lack = what_lacks(declared, run, seed, options)
+                lacking.setdefault(lack, []).append(run)
+            if lines or state not in (*runs.DONE, "missing"):
+                print(f"  {state:12}{run} seed {seed}" + (f"  {word}" if word else ""))
+    for lack, of_runs in lacking.items():
+        if lack:
+            print(f"  {len(of_runs)} run{plural(of_runs)} cannot be trained as things are: {lack}")
+    counted = ", ".join(f"{count[state]} {state}" for state in runs.STATES if count[state])
+    print(f"status: {counted or 'nothing declared'}")
+    return all(state in runs.DONE for state in count)
+
+
+def what_lacks(declared, run, seed, options):
+    """Why a run that is missing cannot be trained as things are, or "".
+
+    The run that it starts from, or whose net cleans its data, is made before it; what that one lacks, this one lacks.
+    """
+    source = source_of(declared, run)
+    if source and not Path(options.runs, source, f"seed{seed}", "result.json").exists():
+        lack = what_lacks(declared, source, seed, options)
+        if lack:
+            return lack
+    flags = as_dict(f"{declared['run'][run]} {options.flags}")
+    if "pretrained" in flags:
+        file = models.imagenet_file(flags["model"])
+        if not file.exists():
+            return (f"the ImageNet weights of {flags['model']} are not in {file} yet. With a network train.py "
+                    f"downloads them; without one copy {file.name} there.")
+    if "synthetic" not in flags:
+        try:
+            data.locate(flags.get("data", "cifar10"), options.data_dir)
+        except data.DataError as e:
+            return str(e)
+    return ""
+
+
+def show_list(declared):
+    """Prints every comparison with its runs and their printed numbers.
+
+    Returns whether train.py takes the flags of all runs. Those whose flags it refuses are named after the list, on
+    stderr.
+    """
+    print("all: " + ", ".join(f"report-{report}" for report in sorted(declared["pages"])))
+    for name, names in declared["exp"].items():
+        print("\n" + heading(declared, name))
+        for run in names:
+            want = declared["want"].get(run, "")
+            reported = f"reported: {shown_wants(want)}" if want else ""
+            print(f"  {run:36}{reported}")
+    wrong = wrong_flags(declared)
+    for sentence in wrong:
+        print(sentence, file=sys.stderr)
+    return not wrong
+
+
+def heading(declared, name):
+    """A comparison's target and sentence: "exp-flip: Mirrored images in training."."""
+    about = declared["about"][name]
+    return f"exp-{name}: {about}" if about else f"exp-{name}"
+
+
+def wrong_flags(declared):
+    """Sentences on the declared runs whose flags train.py refuses, with file and line."""
+    sentences = []
+    for run, flags in declared["run"].items():
+        try:
+            train.parse([*flags.split(), "--run", run])
+        except runs.BadInput as e:
+            sentences.append(f"{declared['where'][run]}: {run}: {e}")
+    return sentences

@@ -1,0 +1,73 @@
+"""What tests of figures share: records by hand, run folders made of them, and what can be read in a figure."""
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from experiments import runs
+
+
+def record(run, epochs=None, seed=0, status="finished", synthetic=False, test_acc=None, **columns):
+    """Returns a record with the columns given, e.g. valid_loss=[...]; the rest is absent."""
+    n = epochs or max(len(column) for column in columns.values())
+    curves = {column: [None] * n for column in runs.COLUMNS} | {"epoch": list(range(1, n + 1))} | columns
+    for column, values in curves.items():
+        curves[column] = [v if v is None or column == "epoch" else float(v) for v in values]
+    return {"status": status, "run": run, "seed": seed, "metrics": {"test_acc": test_acc}, "epochs": n,
+            "data": {"synthetic": synthetic}, "curves": curves}
+
+
+def classes(run, end=0.5, seed=0, n=50, **more):
+    """Returns a record of a classification run whose valid accuracy comes to `end`."""
+    rising = np.linspace(0.1, end, n)
+    columns = {"train_loss": down(2.3, 1, n), "valid_loss": down(2.3, 1.3, n), "train_acc": rising + 0.2,
+               "valid_acc": rising}
+    return record(run, seed=seed, **columns | more)
+
+
+def by_epochs(run, *accuracies, **more):
+    """Returns a record with this test accuracy by epoch."""
+    rec = record(run, len(accuracies), **more)
+    rec["curves"]["test_acc"] = list(accuracies)
+    return rec
+
+
+def down(start, end, n=50):
+    """Returns a loss that falls, by n epochs."""
+    return np.geomspace(start, end, n)
+
+
+def write(runs_dir, rec, result=True, torn="", **flags):
+    """Writes the run folder that a run like this record leaves behind; `flags` are settings in its args.json."""
+    folder = Path(runs_dir) / rec["run"] / f"seed{rec['seed']}"
+    folder.mkdir(parents=True)
+    curves = rec["curves"]
+    rows = [{column: curves[column][i] for column in curves} for i in range(len(curves["epoch"]))]
+    (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + torn)
+    args = {"data": "faces21", "synthetic": rec["data"]["synthetic"], **flags}
+    (folder / "args.json").write_text(json.dumps(args))
+    if result:
+        (folder / "result.json").write_text(json.dumps({key: rec[key] for key in rec if key != "curves"}))
+    return folder
+
+
+def points(labels, answers, features):
+    """Returns what ask.answers returns, with the same images in train and test."""
+    part = {"labels": np.array(labels), "answers": np.array(answers), "features": np.array(features, dtype=np.float32)}
+    return {"train": part, "test": {key: value.copy() for key, value in part.items()}}
+
+
+def texts(fig):
+    """Returns everything a reader can read in a figure."""
+    return [text.get_text() for text in fig.findobj(matplotlib.text.Text) if text.get_text()]
+
+
+def lines(ax, label):
+    """Returns the lines of a panel with this label."""
+    return [line for line in ax.lines if line.get_label() == label]
+
+
+def labels_of(axis):
+    """Returns the texts at the ticks of an axis."""
+    return [label.get_text() for label in axis.get_ticklabels()]

@@ -1,0 +1,252 @@
+"""What the .mk files declare, and how they are read."""
+import re
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+import train
+from conftest import ROOT
+from experiments import claims, declarations, figures, report, runs, status, tables
+
+DECLARED = declarations.declarations()
+
+TWO_LINES = """# Tiny: what a comparison needs.
+exp.tiny = tiny/a
+run.tiny/a = --act relu
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Returns a function that writes experiments/tiny.mk into a project of its own, and returns its declarations."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "experiments").mkdir()
+
+    def declare(text, file="tiny.mk"):
+        (tmp_path / "experiments" / file).write_text(text)
+        return declarations.declarations(tmp_path)
+
+    declare.folder = tmp_path
+    return declare
+
+
+# ---- the five reports -----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("run", DECLARED["run"])
+def test_every_declared_run_has_flags_that_train_takes_and_numbers_that_it_can_measure(run):
+    flags = DECLARED["run"][run].split()
+    settings = train.parse([*flags, "--run", run])
+    assert settings.run == run and runs.identity_flags(flags) == DECLARED["run"][run]
+    assert any(run in names for names in DECLARED["exp"].values())
+    losses = ("train_loss", "train_loss+penalty")
+    metrics = {"train_loss", "train_acc", "valid_loss", "valid_acc", "test_loss", "test_acc", "tail_loss",
+               "tail_loss+penalty", *(f"{loss}/{settings.batch_size}" for loss in losses)}  # as report 2 prints them
+    for word in DECLARED["want"].get(run, "").split():
+        match = re.fullmatch(r"([\w+/]+)(?:@(\d+))?=([\d.]+(?:\.\.[\d.]+)?|nan)", word)
+        metric, epoch, numbers = match.groups()
+        assert metric in metrics and int(epoch or 1) <= settings.epochs
+        if "_acc" in metric:
+            assert all(0 <= float(number) <= 1 for number in numbers.split(".."))
+
+
+def test_the_declarations_fit_together():
+    declarations.check(DECLARED, figures.KINDS, claims.names_by_report())
+    # One sentence there, one function here, in the same order.
+    assert list(DECLARED["claim"]) == list(claims.functions()) and len(DECLARED["claim"]) == 68
+    assert set(DECLARED["exp"]) == set(DECLARED["plots"]) == set(DECLARED["about"]) == set(DECLARED["report"])
+    assert all(DECLARED["about"].values()) and all(DECLARED["want"].values())
+    assert list(DECLARED["pages"]) == ["keypoints", "lenet_vgg", "net", "mlp_cnn", "caltech35"]  # reports 1 to 5
+    assert {declarations.report_of(run) for run in DECLARED["run"]} == set(DECLARED["pages"])
+
+
+def test_no_two_runs_are_the_same_training_but_those_that_the_report_has_twice():
+    made, twice = {}, []
+    for run, flags in DECLARED["run"].items():
+        what = str(runs.identity(train.parse(flags.split())._asdict()))
+        twice += [(made[what], run)] if what in made else []
+        made[what] = run
+    assert twice == [("lenet_vgg/vgg1-no-aug", "lenet_vgg/vggdrop-5")]
+
+
+def test_every_run_stands_where_it_is_said_to_stand():
+    assert set(DECLARED["where"]) == set(DECLARED["run"])
+    for run, where in DECLARED["where"].items():
+        file, _, number = where.partition(":")
+        line = (ROOT / file).read_text().splitlines()[int(number) - 1]
+        assert re.match(rf"run\.{re.escape(run)} *=", line)
+        assert file == f"experiments/{declarations.report_of(run)}.mk"
+
+
+def test_the_files_are_readable_on_a_terminal():
+    for file in declarations.mk_files():
+        text = file.read_text()
+        assert max(map(len, text.splitlines())) <= 120, file
+        assert not re.search(r"^want\.\S+ *= none$|^plots\.\S+ *= curves$", text, re.MULTILINE), file
+
+
+# ---- what a comparison needs ----------------------------------------------------------------------------------------
+
+def test_two_lines_are_a_comparison(project, capsys):
+    declared = project(TWO_LINES)
+    assert declared["exp"] == {"tiny": ["tiny/a"]} and declared["run"] == {"tiny/a": "--act relu"}
+    assert declared["plots"] == {"tiny": ["curves"]} and declared["want"] == {} and declared["about"] == {"tiny": ""}
+    assert declared["report"] == {"tiny": "tiny"} and declared["where"] == {"tiny/a": "experiments/tiny.mk:3"}
+    assert declared["pages"] == {"tiny": {"title": "Tiny: what a comparison needs", "notes": [], "claims": []}}
+    declarations.check(declared, figures.KINDS, {}, project.folder)
+    assert "| a   | –            | no number | missing  |" in tables.table(declared, "tiny", [])
+    assert status.show_list(declared)
+    assert capsys.readouterr().out == "all: report-tiny\n\nexp-tiny\n  tiny/a" + " " * 30 + "\n"
+    options = SimpleNamespace(runs=project.folder / "runs", data_dir="none", seeds=[0], flags="--synthetic")
+    assert not report.make_exp(declared, ["tiny"], options)
+    assert "nothing trained yet\nstatus: 1 missing" in capsys.readouterr().out
+
+
+def test_a_sentence_is_of_the_next_comparison_alone(project):
+    about = project("""# Tiny.
+## One sentence.
+exp.a = tiny/a
+exp.b = tiny/a
+## A heading that nobody took.
+
+## A sentence that
+## goes on.
+# And a comment.
+TINY = --act relu
+exp.c = tiny/a
+run.tiny/a = $(TINY)
+exp.d = tiny/a
+""")["about"]
+    assert about == {"a": "One sentence.", "b": "", "c": "A sentence that goes on.", "d": ""}
+
+
+def test_variables_may_stand_close_and_refer_to_each_other(project):
+    declared = project("""exp.a=tiny/a
+TINY := --init-from=tiny/b
+run.tiny/a=$(TINY) \\
+  --lr 1
+run.tiny/b := --lr 2
+want.tiny/b = nan
+plots.a = curves:50   faces
+claim.T1 = it is \\
+           so
+""")
+    assert declared["run"] == {"tiny/a": "--init-from=tiny/b --lr 1", "tiny/b": "--lr 2"}
+    assert declared["plots"] == {"a": ["curves:50", "faces"]} and declared["want"] == {"tiny/b": "nan"}
+    assert declared["claim"] == {"T1": "it is so"} and declared["pages"]["tiny"]["claims"] == ["T1"]
+    assert declared["pages"]["tiny"]["title"] == "tiny"
+
+
+def test_notes_keep_their_lines_but_for_those_that_go_on(project):
+    notes = project(TWO_LINES + "#> One \\\n#> line.\n#>\n#> Another.\n")["pages"]["tiny"]["notes"]
+    assert notes == ["One line.", "", "Another."]
+
+
+def test_a_comparison_that_begins_with_another_reports_run_is_in_its_own_report(project):
+    project("# Other.\nexp.other = other/b\nrun.other/b = --lr 1\n", "other.mk")
+    declared = project("# A tiny one.\nexp.tiny = other/b tiny/a\nrun.tiny/a = --lr 2\n")
+    assert declared["report"] == {"other": "other", "tiny": "tiny"} and list(declared["pages"]) == ["tiny", "other"]
+
+
+def test_a_file_of_variables_alone_has_no_page(project):
+    project("# What both share.\nSHARED = --lr 3\n", "a_shared.mk")
+    declared = project(TWO_LINES.replace("--act relu", "$(SHARED)"))
+    assert list(declared["pages"]) == ["tiny"] and declared["run"] == {"tiny/a": "--lr 3"}
+
+
+def test_what_a_make_under_way_hands_down_changes_nothing(project, monkeypatch):
+    for name, value in (("MAKEFLAGS", "n"), ("FLAGS", "--lr 9"), ("SYNTHETIC", "1"), ("MAKELEVEL", "3")):
+        monkeypatch.setenv(name, value)
+    assert project(TWO_LINES)["run"] == {"tiny/a": "--act relu"}
+
+
+# ---- what is wrong --------------------------------------------------------------------------------------------------
+
+def said(project, text, functions=None):
+    with pytest.raises(runs.BadInput) as e:
+        declarations.check(project(text), figures.KINDS, functions or {}, project.folder)
+    return str(e.value)
+
+
+def test_a_figure_of_an_unknown_kind_is_named_with_file_and_line(project):
+    sentence = said(project, TWO_LINES + "plots.tiny = curves:50 histogram:3\n")
+    assert sentence.startswith("experiments/tiny.mk:4: plots.tiny asks for histogram; there are curves, ")
+
+
+def test_a_claim_without_a_function_is_named_with_file_and_line(project):
+    assert said(project, TWO_LINES + "claim.T1 = b beats a\n", {"tiny": ["T2"]}) == (
+        "experiments/tiny.mk:4: claim.T1 needs a function T1 in experiments/tiny.py that judges it.")
+    assert "claim.T1 needs a function" in said(project, TWO_LINES + "claim.T1 = b beats a\n")
+
+
+def test_a_function_without_a_claim_is_named(project):
+    assert said(project, TWO_LINES + "claim.T1 = b beats a\n", {"tiny": ["T1", "T2"]}) == (
+        "experiments/tiny.py: the function T2 judges a claim without a sentence. "
+        "Declare claim.T2 in experiments/tiny.mk.")
+
+
+def test_a_figure_or_a_number_of_nothing_is_named_with_file_and_line(project):
+    assert said(project, TWO_LINES + "\nplots.tny = curves\n") == (
+        "experiments/tiny.mk:5: there is no exp.tny for plots.tny.")
+    assert said(project, TWO_LINES + "want.tiny/b = test_acc=0.5\n") == (
+        "experiments/tiny.mk:4: there is no run.tiny/b for want.tiny/b.")
+
+
+def test_what_make_cannot_read_is_said_in_its_words(project):
+    assert "exp.tiny names tiny/b, which no run.tiny/b declares" in said(project, "exp.tiny = tiny/b\n")
+    assert "tiny.mk:1" in said(project, "nonsense\n")
+
+
+def test_a_misspelt_flag_is_named_with_file_and_line(project, capsys):
+    declared = project(TWO_LINES + """exp.more = tiny/b tiny/c tiny/d
+run.tiny/b = --lerning-rate 1
+run.tiny/c = --lr 1
+run.tiny/d = --act rellu
+""")
+    assert not status.show_list(declared)
+    printed = capsys.readouterr()
+    assert "  tiny/b" in printed.out and "  tiny/d" in printed.out  # the list is whole
+    of_b, of_d = printed.err.splitlines()
+    assert of_b.startswith("experiments/tiny.mk:5: tiny/b: ") and "--lerning-rate" in of_b
+    assert of_d.startswith("experiments/tiny.mk:7: tiny/d: ") and "rellu" in of_d
+
+
+# ---- flags ----------------------------------------------------------------------------------------------------------
+
+def test_flags_as_a_dict():
+    assert declarations.as_dict("--lr 0.01 --flip --init-from=a/b --milestones 4,9 --lr 0.1") == {
+        "lr": "0.1", "flip": "", "init-from": "a/b", "milestones": "4,9"}
+    assert declarations.as_dict("") == {} and declarations.as_dict("--lr 1 2") == {"lr": "1 2"}
+
+
+def test_what_changed_from_one_run_to_another():
+    assert declarations.changed("--lr 0.1 --flip --lr 0.2", "--lr 0.1 --clip 1") == "lr 0.2, flip, no clip"
+    assert declarations.changed("--flip --lr 1", "--lr 1 --flip") == "–"
+
+
+def test_names_of_runs():
+    assert (declarations.report_of("net/adam"), declarations.short("net/adam")) == ("net", "adam")
+
+
+def test_numbers_that_were_printed_epoch_by_epoch():
+    declared = {"want": {"a/x": "test_acc=0.5 test_acc@1=0.16 test_acc@12=0.5 valid_acc@2=0.3", "a/y": "test_acc=0.5"}}
+    assert declarations.printed_by_epoch(declared, ["a/x", "a/y", "a/z"]) == {
+        "a/x": {1: 0.16, 12: 0.5}, "a/y": {}, "a/z": {}}
+    assert declarations.printed_by_epoch(declared, ["a/x"], "valid_acc") == {"a/x": {2: 0.3}}
+
+
+def test_the_line_that_a_result_must_have_goes_back_to_the_first_run():
+    declared = {"run": {"a/x": "--lr 1", "a/y": "--lr 2 --init-from=a/x", "a/z": "--clean-by=a/y --lr 3",
+                        "a/by-hand": "--init-from=weights.pt"}}
+    expected = {"a/x": "--lr 1", "a/y": "--lr 2 --init-from=a/x < --lr 1",
+                "a/z": "--clean-by=a/y --lr 3 < --lr 2 --init-from=a/x < --lr 1", "a/by-hand": "--init-from=weights.pt"}
+    assert {run: declarations.expected_line(declared, run) for run in declared["run"]} == expected
+    assert declarations.expected_line(declared, "a/y", "--epochs 2") == (
+        "--lr 2 --init-from=a/x --epochs 2 < --lr 1 --epochs 2")
+    assert declarations.source_of(declared, "a/z") == "a/y" and declarations.source_of(declared, "a/by-hand") is None
+
+
+def test_the_line_is_what_flags_line_reads_of_a_folder(tmp_path):
+    declared = {"run": {"a/x": "--lr 1", "a/y": "--lr 2 --init-from=a/x"}}
+    runs.save_json({"flags": "--lr 2 --init-from=a/x", "init_flags": "--lr 1"}, tmp_path / "result.json")
+    assert runs.flags_line(tmp_path) == declarations.expected_line(declared, "a/y")

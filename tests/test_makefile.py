@@ -1,0 +1,588 @@
+"""The Makefile's promises, kept by a small project of its own whose runs take two steps."""
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import train
+from conftest import ROOT
+from experiments import declarations, pages, runs
+
+REPORTS = ("caltech35", "keypoints", "lenet_vgg", "mlp_cnn", "net")
+TARGETS = {"quickstart", "test", "smoke", "all", "list", "status", "show", "redo", "report", "bench", "clean", "help"}
+PASSED_BY_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+VARIABLES = ("SEEDS", "DATA", "FLAGS", "SYNTHETIC", "RUNS", "GPUS", "PYTHON", "STOP_AFTER", "STOP_AT", "RUN",
+             "CUDA_VISIBLE_DEVICES")
+
+TINY = """
+# Tiny: for the tests.
+TINY = --act relu --synthetic --batch-size 100 --max-steps 2
+
+## Two rates.
+exp.tiny       = tiny/a tiny/b
+plots.tiny     = curves
+run.tiny/a     = $(TINY)
+want.tiny/a    = test_acc=0.5
+run.tiny/b     = $(TINY) --lr 0.01 --momentum 0.8
+
+## A run that starts from another.
+exp.chain      = tiny/c tiny/a
+run.tiny/c     = $(TINY) --init-from=tiny/a
+
+## A run that another one cleans the data of.
+exp.clean      = tiny/cleaned tiny/scorer
+plots.clean    = curves confusion features:1,2:scorer layers
+CALTECH        = --model base --data caltech35 --synthetic --batch-size 32 --max-steps 2
+run.tiny/scorer  = $(CALTECH) --split val+addition
+run.tiny/cleaned = $(CALTECH) --label-noise 0.5 --clean-by=tiny/scorer --clean-share 0.5
+
+## What can go wrong: divergence, and data that are not there.
+exp.wrong      = tiny/lacks tiny/diverges tiny/a
+run.tiny/lacks = --act relu --max-steps 2
+run.tiny/diverges = $(TINY) --lr 1e18
+
+## One that takes long.
+exp.long       = tiny/long
+run.tiny/long  = --synthetic --batch-size 100 --epochs 100000
+"""
+
+
+# ---- a project to make things in ------------------------------------------------------------------------------------
+
+def copy_project(folder):
+    """Copies the project without its tests, data and reports into a new folder; what is declared there is TINY."""
+    (folder / "experiments").mkdir(parents=True)
+    for file in [ROOT / "Makefile", ROOT / "requirements.txt", *ROOT.glob("*.py")]:
+        shutil.copy(file, folder)
+    for file in ROOT.glob("experiments/*.py"):
+        shutil.copy(file, folder / "experiments")
+    (folder / "experiments/tiny.mk").write_text(TINY)
+    return folder
+
+
+def clean_environment():
+    """What the make that runs the tests has set must not leak into those that the tests run."""
+    return {name: value for name, value in os.environ.items() if name not in (*PASSED_BY_MAKE, *VARIABLES)}
+
+
+def make(folder, *words, expect=0, start=False, prefix=(), python=sys.executable, **env):
+    """Runs make and returns what it printed; with start=True returns the process, which runs on.
+
+    expect: its exit code. prefix: words before the command. python: the interpreter. env: more of the environment.
+    """
+    command = [*prefix, "make", f"PYTHON={python}", *words]
+    how = dict(cwd=folder, env={**clean_environment(), **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+               stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    if start:
+        return subprocess.Popen(command, **how)
+    done = subprocess.run(command, **how)
+    assert done.returncode == expect, done.stdout
+    return done.stdout
+
+
+def would_train(folder, *words):
+    """Returns the runs, as (name, seed), that `make -n` says it would train, in order."""
+    return re.findall(r"^.*train\.py .*--run (\S+) --seed (\d+)", make(folder, "-n", *words), re.M)
+
+
+def result(run, seed=0, folder="runs"):
+    """The target of one run."""
+    return f"{folder}/{run}/seed{seed}/result.json"
+
+
+def tree(folder):
+    """Returns {path: bytes} of all files below a folder but for Python's caches."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
+def edit(folder, old, new, file="experiments/tiny.mk"):
+    """Replaces text in a file, in which it must be."""
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A project in which exp-tiny was made once, and what make printed."""
+    folder = copy_project(tmp_path_factory.mktemp("first") / "project")
+    return folder, make(folder, "exp-tiny")
+
+
+@pytest.fixture
+def trained(first, tmp_path):
+    """A copy of that project as on another machine: no file has the time that it had."""
+    folder = shutil.copytree(first[0], tmp_path / "project")
+    for path in folder.rglob("*"):
+        moment = random.uniform(0, time.time() + 10**6)
+        os.utime(path, (moment, moment))
+    return folder
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A project in which nothing was made."""
+    return copy_project(tmp_path / "fresh")
+
+
+# ---- what is made, and what is not made again -----------------------------------------------------------------------
+
+def test_a_comparison_is_trained_drawn_and_printed(first):
+    folder, printed = first
+    out = folder / "runs/figures/exp-tiny"
+    assert {p.name for p in out.iterdir()} == {"curves.png", "table.md"}
+    assert printed.count("begins") == 2 and "| a " in printed and "test acc 50 %" in printed
+    assert "lr 0.01, momentum 0.8" in printed
+    assert printed.splitlines()[-1] == "status: 2 done"
+    assert (out / "table.md").read_text().splitlines()[0] in printed
+
+
+def test_what_is_done_is_not_done_again_wherever_it_was_done(trained):
+    assert would_train(trained, "exp-tiny") == []
+    printed = make(trained, "exp-tiny")
+    assert "train.py" not in printed and "status: 2 done" in printed
+
+
+def test_editing_code_comments_and_spacing_makes_nothing_stale(trained):
+    edit(trained, "TINY = --act relu", "# a comment\nTINY   =    --act   relu")
+    edit(trained, "run.tiny/b     =", "run.tiny/b =\t")
+    edit(trained, "import os\n", "import os  # edited\n", "train.py")
+    assert would_train(trained, "exp-tiny") == []
+
+
+def test_changed_flags_make_just_that_run_stale_and_the_old_one_is_kept(trained):
+    old = (trained / "runs/tiny/b/seed0/model.pt").read_bytes()
+    edit(trained, "--lr 0.01", "--lr 0.02")
+    before = tree(trained)
+    assert would_train(trained, "exp-tiny") == [("tiny/b", "0")]
+    assert tree(trained) == before  # make -n touches nothing
+    make(trained, "exp-tiny")
+    assert (trained / "runs/tiny/b/seed0.1/model.pt").read_bytes() == old
+    assert (trained / "runs/tiny/b/seed0/model.pt").read_bytes() != old
+    assert would_train(trained, "exp-tiny") == []
+
+
+@pytest.mark.parametrize("old, new", [("--lr 0.01 --momentum 0.8", "--lr 0.01"), ("--momentum 0.8", "--momentum 0.88"),
+                                      ("--momentum 0.8", "--momentum 0.8 --flip"), ("--lr 0.01", "--lr 0.011")])
+def test_flags_count_to_the_last_letter(trained, old, new):
+    edit(trained, old, new)
+    assert would_train(trained, "exp-tiny") == [("tiny/b", "0")]
+
+
+def test_the_same_flags_in_another_order_are_the_same_run(trained):
+    def weights_and_log():
+        return {path: content for path, content in tree(trained / "runs/tiny/b").items()
+                if path.name not in ("result.json", "flags.txt")}
+
+    old = weights_and_log()
+    edit(trained, "--lr 0.01 --momentum 0.8", "--momentum 0.8 --lr 0.01")
+    assert "finished before" in make(trained, "exp-tiny")
+    assert weights_and_log() == old
+    assert would_train(trained, "exp-tiny") == []
+
+
+def test_how_result_json_is_written_does_not_matter(trained):
+    file = trained / result("tiny/b")
+    file.write_text(json.dumps(json.loads(file.read_text()), separators=(",", ":")))
+    assert would_train(trained, "exp-tiny") == []
+
+
+def test_runs_of_an_older_version_are_adopted(trained):
+    """They have no flags.txt: their flags are in result.json alone."""
+    make(trained, result("tiny/c"))
+    lines = {}
+    for run in "abc":
+        file = trained / f"runs/tiny/{run}/seed0/flags.txt"
+        lines[file] = file.read_text()
+        file.unlink()
+    assert would_train(trained, "exp-tiny", "exp-chain") == []
+    assert {file: file.read_text() for file in lines} == lines
+    for file in lines:
+        file.unlink()
+    edit(trained, "--lr 0.01", "--lr 0.02")
+    assert would_train(trained, "exp-tiny", "exp-chain") == [("tiny/b", "0")]
+
+
+def test_seeds_flags_and_generated_data_have_places_of_their_own(trained):
+    assert would_train(trained, "exp-tiny", "SEEDS=0 1") == [("tiny/a", "1"), ("tiny/b", "1")]
+    assert len(would_train(trained, "exp-tiny", "FLAGS=--lr 0.5")) == 2
+    assert "--lr 0.5 --runs runs-flags --run tiny/a" in make(trained, "-n", "exp-tiny", "FLAGS=--lr 0.5")
+    assert "--synthetic --runs runs-synthetic --run tiny/a" in make(trained, "-n", "exp-tiny", "SYNTHETIC=1")
+    assert "--data-dir elsewhere" in make(trained, "-n", "exp-tiny", "RUNS=other", "DATA=elsewhere")
+
+
+def test_flags_that_are_no_part_of_a_run_do_not_make_it_another(fresh):
+    words = result("tiny/b", folder="runs-flags"), "--device cpu --lr 0.1 --save-every=9"
+    make(fresh, words[0], f"FLAGS={words[1]}")
+    assert would_train(fresh, words[0], f"FLAGS={words[1]}") == []
+    assert would_train(fresh, words[0], "FLAGS=--lr 0.1") == []
+    assert would_train(fresh, words[0], "FLAGS=--weights f --lr 0.1") == []
+    assert would_train(fresh, words[0], "FLAGS=--lr 0.1 --threads 2") == []
+    all_of_them = [f"{flag} 1" if has_value else flag for flag, has_value in runs.NOT_IDENTITY.items()]
+    assert would_train(fresh, words[0], f"FLAGS={' '.join(all_of_them)} --lr 0.1") == []
+    for other in ("--device cpu --lr 0.2", "--lr 0.1 --flip", "--threads 2"):
+        assert would_train(fresh, words[0], f"FLAGS={other}") == [("tiny/b", "0")]
+
+
+@pytest.mark.parametrize("words, said", [
+    ("SEEDS=0,1", "no list of whole numbers"), ("GPUS=0", "no number of GPUs"), ("RUNS=my runs", "spaces")])
+def test_variables_that_make_no_sense_are_said_at_once(first, words, said):
+    assert said in make(first[0], "exp-tiny", words, expect=2)
+    assert would_train(first[0], "exp-tiny", "SEEDS=0  0", "SYNTHETIC=0") == []
+
+
+def test_a_result_with_other_flags_is_not_shown_as_the_declared_run(trained):
+    edit(trained, "--lr 0.01 --momentum 0.8", "--lr 0.01 --momentum 0.7")
+    edit(trained, "sys.exit(main())", "sys.exit(2)", "train.py")  # nothing can be trained now
+    printed = make(trained, "exp-tiny", expect=2)
+    assert re.search(r"^\| b .*\| 0 +\|$", printed, re.M) and "status: 1 done, 1 missing" in printed
+
+
+@pytest.mark.parametrize("has_flags", [True, False])
+def test_a_broken_result_is_named_and_the_others_are_shown(trained, has_flags):
+    (trained / result("tiny/a")).write_text('{"torn')
+    if not has_flags:
+        (trained / "runs/tiny/a/seed0/flags.txt").unlink()
+    printed = make(trained, "exp-tiny", expect=2)
+    assert "failed      tiny/a seed 0" in printed and "status: 1 done, 1 failed" in printed
+    assert "Traceback" not in printed
+
+
+# ---- runs that need another run -------------------------------------------------------------------------------------
+
+def test_a_run_waits_for_the_one_that_it_starts_from_and_follows_it(trained, fresh):
+    assert would_train(fresh, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
+    make(trained, "-j4", "exp-chain")
+    assert would_train(trained, "exp-chain") == []
+    edit(trained, "--max-steps 2\n", "--max-steps 3\n")
+    assert would_train(trained, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
+    edit(trained, "--max-steps 3\n", "--max-steps 2\n")
+    edit(trained, "run.tiny/a     = $(TINY)", "run.tiny/a     = $(TINY) --lr 0.5")  # c's own flags are what they were
+    assert would_train(trained, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
+    make(trained, result("tiny/a"))  # stopped here, c would have a newer a than it started from
+    assert would_train(trained, "exp-chain") == [("tiny/c", "0")]
+    make(trained, "exp-chain")
+    assert (trained / "runs/tiny/c/seed0.1").exists() and would_train(trained, "exp-chain") == []
+
+
+def test_a_run_waits_for_the_one_that_scores_its_labels_and_follows_it(fresh):
+    # They are declared the other way round.
+    assert would_train(fresh, "exp-clean") == [("tiny/scorer", "0"), ("tiny/cleaned", "0")]
+    printed, out = make(fresh, "-j2", "exp-clean"), fresh / "runs/figures/exp-clean"
+    assert {p.name for p in out.iterdir()} == {"curves.png", "confusion-cleaned.png", "confusion-scorer.png",
+                                               "features-scorer.png", "table.md"}
+    # No run is declared that is like `cleaned` but not cleaned.
+    assert "- cleaned, seed 0: dropped" not in printed and "Layers of scorer:" in printed
+    assert (fresh / "runs/tiny/scorer/seed0/described.json").exists() and would_train(fresh, "exp-clean") == []
+    edit(fresh, "--split val+addition\n", "--split val+addition --lr 0.05\n")  # cleaned's own flags are what they were
+    assert would_train(fresh, "exp-clean") == [("tiny/scorer", "0"), ("tiny/cleaned", "0")]
+    make(fresh, result("tiny/scorer"))  # stopped here, cleaned would have another scorer than it says
+    assert would_train(fresh, "exp-clean") == [("tiny/cleaned", "0")]
+
+
+# ---- what goes wrong, and deadlines ---------------------------------------------------------------------------------
+
+def test_divergence_and_missing_data_do_not_stop_the_rest(trained):
+    printed = make(trained, "exp-wrong", expect=2)
+    assert "looked for" in printed and "python data.py fetch cifar10" in printed
+    assert "1 diverged" in printed and "status: 1 done, 1 diverged, 1 missing" in printed
+    assert "Traceback" not in printed
+    assert would_train(trained, "exp-wrong") == [("tiny/lacks", "0")]  # a diverged run is a result
+    assert not (trained / "runs/tiny/lacks/seed0").exists()
+    printed = make(trained, "redo", "RUN=tiny/diverges")
+    assert "begins" in printed and "diverged    tiny/diverges seed 0" in printed
+    assert (trained / "runs/tiny/diverges/seed0.1").exists()
+
+
+def test_a_failed_run_is_named_and_mended_by_the_next_make(fresh):
+    largest = ("bash", "-c", 'ulimit -f 100; exec "$@"', "bash")  # no file above 100 kB
+    printed = make(fresh, "exp-tiny", expect=2, prefix=largest)
+    assert "status: 2 failed" in printed
+    assert "failed      tiny/a seed 0  OSError" in make(fresh, "status")
+    make(fresh, "exp-tiny")
+    assert not (fresh / "runs/tiny/a/seed0/failed.txt").exists()
+
+
+def test_two_makes_at_once_never_train_the_same_run(fresh):
+    processes = [make(fresh, "-j2", "exp-tiny", start=True) for _ in range(2)]
+    printed = [process.communicate()[0] for process in processes]
+    assert sum(text.count("begins") for text in printed) == 2, printed
+    assert not list(fresh.glob("runs/tiny/*/seed0.1")) and would_train(fresh, "exp-tiny") == []
+
+
+def test_a_signal_to_make_reaches_the_run_which_saves_and_goes_on_later(fresh):
+    process, run = make(fresh, "exp-long", start=True), fresh / "runs/tiny/long/seed0"
+    while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    assert "running     tiny/long" in make(fresh, "status")
+    assert "another process" in make(fresh, "exp-long", expect=2)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode != 0
+    deadline = time.time() + 20
+    while "interrupted tiny/long" not in make(fresh, "status") and time.time() < deadline:
+        time.sleep(0.1)
+    assert (run / "checkpoint.pt").exists() and "stopped by SIGTERM" in (run / "train.log").read_text()
+    printed = make(fresh, "exp-long", "STOP_AFTER=8s", expect=2)
+    assert "goes on after epoch" in printed and "stopped by the deadline" in printed and "1 interrupted" in printed
+    assert (fresh / "runs/figures/exp-long/curves.png").exists()
+
+
+def stop_moments(folder, *words, **env):
+    """Returns the moments, in seconds since 1970, at which `make -n` says that its runs would stop."""
+    return [int(moment) for moment in re.findall(r"--stop-at (\d+)", make(folder, "-n", *words, **env))]
+
+
+def test_a_deadline_is_one_moment_for_all(fresh):
+    before = int(time.time())
+    moments = stop_moments(fresh, "exp-wrong", "exp-chain", "STOP_AFTER=1h30m")
+    assert len(moments) == 4 and len(set(moments)) == 1
+    assert before + 5400 <= moments[0] <= time.time() + 5400
+    assert 460 < stop_moments(fresh, "exp-tiny", "STOP_AFTER=08m")[0] - time.time() <= 480
+    assert stop_moments(fresh, "exp-tiny") == []
+
+
+def test_a_make_within_a_make_has_its_deadline(fresh):
+    edit(fresh, "exp.tiny ", "exp.bn-dropout ")  # what quickstart makes
+    edit(fresh, "plots.tiny ", "plots.bn-dropout ")
+    edit(fresh, "\t@$(MAKE) exp-bn-dropout", "\t@sleep 1.1; $(MAKE) exp-bn-dropout", "Makefile")
+    before = int(time.time())
+    moments = stop_moments(fresh, "quickstart", "STOP_AFTER=50m")
+    assert len(moments) == 2 and len(set(moments)) == 1 and moments[0] - before - 3000 in (0, 1)
+
+
+def test_a_deadline_that_is_over_starts_nothing(trained):
+    printed = make(trained, "exp-chain", "STOP_AFTER=0s", expect=2)
+    assert "no time left" in printed and "begins" not in printed and "status: 1 done, 1 missing" in printed
+    assert "no time such as" in make(trained, "exp-tiny", "STOP_AFTER=soon", expect=2)
+
+
+# ---- GPUs and cores -------------------------------------------------------------------------------------------------
+
+# Stands for the interpreter. Of train.py it only notes when it begins and ends and which GPU it has. tiny/lacks is the
+# long run: it ends when tiny/a has begun (or after 20 seconds).
+STUB = r"""#!/bin/bash
+[[ $1 == train.py ]] || exec {python} "$@"
+[[ $* =~ --run\ ([^ ]+) ]]
+run=${{BASH_REMATCH[1]}}
+echo "begins $run $CUDA_VISIBLE_DEVICES" >>"$NOTES"
+sleep 0.4
+for ((i = 0; i < 200; i++)); do
+    [[ $run != tiny/lacks ]] || grep -q 'begins tiny/a' "$NOTES" || {{ sleep 0.1; continue; }}
+    break
+done
+echo "ends $run $CUDA_VISIBLE_DEVICES" >>"$NOTES"
+"""
+
+
+@pytest.fixture
+def stub(tmp_path):
+    """What `make` takes to use the stub, and the file of its notes. Locks of GPUs are this test's own."""
+    script = tmp_path / "stub"
+    script.write_text(STUB.format(python=sys.executable))
+    script.chmod(0o755)
+    (tmp_path / "locks").mkdir()
+    notes = tmp_path / "notes"
+    return {"python": script, "NOTES": str(notes), "TMPDIR": str(tmp_path / "locks")}, notes
+
+
+def test_a_run_takes_the_gpu_that_is_free_first(fresh, stub):
+    how, notes = stub
+    make(fresh, "GPUS=2", result("tiny/lacks"), result("tiny/diverges"), result("tiny/a"), **how)
+    lines = [line.split() for line in notes.read_text().splitlines()]
+    gpu = {run: gpu for word, run, gpu in lines if word == "begins"}
+    assert sorted((gpu["tiny/lacks"], gpu["tiny/diverges"])) == ["0", "1"]
+    assert gpu["tiny/a"] == gpu["tiny/diverges"]
+    order = [(word, run) for word, run, _ in lines]
+    assert order.index(("ends", "tiny/diverges")) < order.index(("begins", "tiny/a"))
+    assert order.index(("begins", "tiny/a")) < order.index(("ends", "tiny/lacks"))
+
+
+def test_no_gpu_is_taken_twice_and_only_visible_ones_are_taken(fresh, stub):
+    """Two makes at once, which may see the GPUs 6 and 7."""
+    how, notes = stub
+    of_make = [("tiny/a", "tiny/b"), ("tiny/diverges", "tiny/long")]
+    processes = [make(fresh, "GPUS=2", *map(result, names), start=True, CUDA_VISIBLE_DEVICES="6,7", **how)
+                 for names in of_make]
+    assert [process.wait() for process in processes] == [0, 0], [process.stdout.read() for process in processes]
+    taken, seen = set(), []
+    for line in notes.read_text().splitlines():
+        word, run, gpu = line.split()
+        if word == "begins":
+            assert gpu in ("6", "7") and gpu not in taken
+            taken.add(gpu)
+            seen.append(run)
+        else:
+            taken.remove(gpu)
+    assert sorted(seen) == ["tiny/a", "tiny/b", "tiny/diverges", "tiny/long"] and not taken
+
+
+def test_one_gpu_is_left_to_torch_and_cores_are_divided(fresh):
+    assert "CUDA_VISIBLE_DEVICES" not in make(fresh, "-n", "exp-wrong")
+    assert len(re.findall(r"--threads 1\b", make(fresh, "-n", f"-j{os.cpu_count()}", "exp-wrong"))) == 3
+    assert "--threads" not in make(fresh, "-n", "exp-wrong")
+
+
+# ---- looking at what is declared ------------------------------------------------------------------------------------
+
+def test_show_prints_a_command_for_each_seed(trained):
+    flags = "--act relu --synthetic --batch-size 100 --max-steps 2 --lr 0.01 --momentum 0.8"
+    command = f"{sys.executable} train.py {flags} --run tiny/b --seed"
+    assert make(trained, "show", "RUN=tiny/b") == f"{command} 0\n"
+    assert make(trained, "show", "RUN=tiny/b", "SEEDS=0 3") == f"{command} 0\n{command} 3\n"
+    edit(trained, "--momentum 0.8", "--momentum 0.8 --lr 0.02")
+    assert make(trained, "show", "RUN=tiny/b") == f"{command.replace('0.01', '0.02')} 0\n"
+    for target in ("show", "redo"):
+        assert "make list names the runs" in make(trained, target, "RUN=tiny/x", expect=2)
+        assert "make list names the runs" in make(trained, target, expect=2)
+
+
+def test_no_declared_run_is_shown_with_a_flag_twice():
+    """make is asked once for all commands; `show` prints what runs.each_once makes of each."""
+    rule = "all-commands: ; @:$(foreach r,$(RUN_NAMES),$(info $(call command,$r,0)))"
+    commands = make(ROOT, "-s", f"--eval={rule}", "all-commands", "RUNS=runs-test").splitlines()
+    shown = {}
+    for command in commands:
+        words = runs.each_once(command.split()).split()
+        flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+        assert len(flags) == len(set(flags)), command
+        shown[words[words.index("--run") + 1]] = words[2:]
+        assert train.parse(words[2:]) == train.parse(command.split()[2:])
+    assert set(shown) == set(declarations.declarations()["run"])
+    run = "keypoints/adam-bn"
+    assert make(ROOT, "show", f"RUN={run}", "RUNS=runs-test").split()[2:] == shown[run]
+
+
+def test_redo_trains_every_seed_anew_and_keeps_the_old_folder(trained):
+    old = tree(trained / "runs/tiny/b/seed0")
+    printed = make(trained, "redo", "RUN=tiny/b", "SEEDS=0 1")
+    assert printed.count("begins") == 2
+    assert "done        tiny/b seed 0" in printed and "done        tiny/b seed 1" in printed
+    assert tree(trained / "runs/tiny/b/seed0.1") == old and not (trained / "runs/tiny/b/seed1.1").exists()
+    assert would_train(trained, "exp-tiny") == []
+
+
+def test_redo_first_trains_what_the_run_starts_from(trained, fresh):
+    assert would_train(fresh, "redo", "RUN=tiny/c") == [("tiny/a", "0"), ("tiny/c", "0")]
+    assert would_train(trained, "redo", "RUN=tiny/c") == [("tiny/c", "0")]
+
+
+def test_status_says_why_runs_cannot_be_trained(first):
+    printed = make(first[0], "status")
+    assert "missing     tiny/lacks" in printed and "status: 2 done, 6 missing" in printed
+    assert "1 run cannot be trained as things are: No CIFAR-10" in printed
+
+
+def test_a_comparison_of_an_undeclared_run_is_said_at_once(fresh):
+    edit(fresh, "exp.tiny       = tiny/a tiny/b", "exp.tiny       = tiny/a tiny/bb")
+    assert "exp.tiny names tiny/bb, which no run.tiny/bb declares" in make(fresh, "help", expect=2)
+
+
+def test_list_names_file_and_line_of_flags_that_make_no_sense(fresh):
+    printed = make(fresh, "list")
+    assert "exp-chain: A run that starts from another." in printed and "tiny.mk:" not in printed
+    edit(fresh, "--momentum 0.8", "--momentun 0.8")
+    edit(fresh, "--split val+addition", "--split leak")
+    printed, lines = make(fresh, "list", expect=2), (fresh / "experiments/tiny.mk").read_text().splitlines()
+    assert "exp-chain: A run that starts from another." in printed
+    for run, word in (("tiny/b", "--momentun"), ("tiny/scorer", "--split leak")):
+        number = 1 + [line.startswith(f"run.{run} ") for line in lines].index(True)
+        assert re.search(rf"^experiments/tiny\.mk:{number}: {run}: .*{re.escape(word)}", printed, re.M), printed
+    assert printed.count("tiny.mk:") == 2
+
+
+def named_by_help(printed):
+    """Returns {target: its sentence} of what make help prints."""
+    return dict(re.findall(r"^ {2,4}(\S+) *(.*)$", printed, re.M))
+
+
+def test_help_names_every_target():
+    helped = named_by_help(make(ROOT))
+    expected = TARGETS | {f"exp-{name}" for name in declarations.declarations()["exp"]}
+    expected |= {f"report-{name}" for name in REPORTS}
+    assert {name for name in helped if not name.startswith("[")} == expected
+    assert all(helped[name] for name in TARGETS)
+
+
+def test_help_joins_the_lines_of_a_sentence_and_gives_none_to_others(fresh):
+    (fresh / "experiments/words.mk").write_text(
+        "# Words.\n\n## A sentence that goes on\n## in a second line.\nexp.long-words = tiny/a\n"
+        "exp.no-words = tiny/b\n## Only this.\n\n# A comment.\nexp.few-words := tiny/b\n\nexp.spaceless=tiny/c\n")
+    helped = named_by_help(make(fresh, "help"))
+    assert helped["exp-long-words"] == "A sentence that goes on in a second line."
+    assert helped["exp-no-words"] == "" == helped["exp-spaceless"]
+    assert helped["exp-few-words"] == "Only this."
+    assert helped["exp-tiny"] == "Two rates." and helped["report-words"] == "all of experiments/words.mk"
+    about = declarations.declarations(fresh)["about"]
+    assert about == {name.removeprefix("exp-"): helped[name] for name in helped if name.startswith("exp-")}
+
+
+# ---- reports --------------------------------------------------------------------------------------------------------
+
+def test_a_report_trains_the_seeds_that_are_asked_for(fresh):
+    names = ["tiny/a", "tiny/b", "tiny/c", "tiny/scorer", "tiny/cleaned", "tiny/lacks", "tiny/diverges", "tiny/long"]
+    found = would_train(fresh, "report-tiny", "SEEDS=0 1")
+    assert sorted(found) == sorted((name, seed) for name in names for seed in "01")
+    assert '--seeds "0 1"' in make(fresh, "-n", "report-tiny", "SEEDS=0 1").splitlines()[-1]
+
+
+def test_a_comparison_belongs_to_the_report_whose_file_declares_it(fresh):
+    (fresh / "experiments/other.mk").write_text("exp.borrowed = tiny/a other/x\nrun.other/x = --act relu --synthetic\n")
+    assert would_train(fresh, "report-other") == [("tiny/a", "0"), ("other/x", "0")]
+    assert re.search(r"report\.py exp borrowed --runs", make(fresh, "-n", "report-other"))
+    of_tiny = make(fresh, "-n", "report-tiny")
+    assert "other/x" not in of_tiny and "exp tiny chain clean wrong long --runs" in of_tiny
+    assert declarations.declarations(fresh)["report"]["borrowed"] == "other"
+
+
+def test_two_lines_declare_a_comparison(fresh):
+    (fresh / "experiments/tiny.mk").write_text("exp.plain = few/x\nrun.few/x = --act relu\n")
+    (fresh / "experiments/tiny.mk").rename(fresh / "experiments/few.mk")
+    assert would_train(fresh, "exp-plain") == [("few/x", "0")]
+    assert named_by_help(make(fresh))["exp-plain"] == ""
+    short = "SYNTHETIC=1", "FLAGS=--max-steps 2 --batch-size 100"
+    printed = make(fresh, "exp-plain", *short)
+    assert "status: 1 done" in printed and would_train(fresh, "exp-plain", *short) == []
+    out = fresh / "runs-synthetic-flags/figures/exp-plain"
+    assert (out / "curves.png").stat().st_size > 1000 and "| x " in (out / "table.md").read_text()
+    assert re.search(r"^exp-plain\n +few/x *$", make(fresh, "list"), re.M)
+    (fresh / "README.md").write_text(f"{pages.BEGIN}\n{pages.END}\n")
+    make(fresh, "report")
+    assert "## exp-plain\n\nNot measured yet." in (fresh / "results/few.md").read_text()
+
+
+def test_clean_leaves_data_results_and_runs(trained):
+    for name in ("data", "results", "runs-flags", "runs-smoke", "runs-synthetic", "runs-quickstart"):
+        (trained / name).mkdir()
+        (trained / name / "file").write_text("")
+    make(trained, "clean")
+    assert {p.name for p in trained.iterdir() if p.is_dir()} == {"data", "results", "runs", "runs-flags", "experiments"}
+    assert (trained / result("tiny/a")).exists()
+
+
+def test_report_writes_pages_figures_and_the_readme_from_records(trained):
+    for name in "ab":  # as if they were full runs on real data
+        file = trained / result(f"tiny/{name}")
+        content = json.loads(file.read_text())
+        content["data"]["synthetic"], content["max_steps"] = False, None
+        file.write_text(json.dumps(content))
+    (trained / "README.md").write_text(f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n")
+    make(trained, "report")
+    page, readme = (trained / "results/tiny.md").read_text(), (trained / "README.md").read_text()
+    assert "## exp-tiny" in page and "](figures/exp-tiny-curves.png)" in page and "Not measured yet." in page
+    assert (trained / "results/figures/exp-tiny-curves.png").exists()
+    assert readme.startswith("before") and readme.endswith("after\n") and "old" not in readme
+    assert "| test acc 50 % |" in readme
+    before = tree(trained)
+    shutil.rmtree(trained / "runs")  # another machine: the records are enough
+    make(trained, "report")
+    assert {path: content for path, content in before.items() if path.parts[0] != "runs"} == tree(trained)

@@ -1,0 +1,198 @@
+"""What is read off records, and merging finished runs into results/records.jsonl."""
+import json
+import math
+import shutil
+
+import pytest
+
+from by_hand import record
+from experiments import ask, declarations, records, runs
+
+
+# ---- one record -----------------------------------------------------------------------------------------------------
+
+def test_a_metric_is_of_the_result_or_of_the_log_at_its_end_or_at_an_epoch():
+    of_loss = record("a/b", train=[2.0, 1.0], valid=[3.0, None], test_acc=0.5,
+                     curves={"penalty": [0.4, 0.2], "tail_loss": [None, 0.9], "test_acc": [0.1, 0.2], "lr": []})
+    assert records.value(of_loss, "test_acc") == 0.5 and records.value(of_loss, "test_acc@2") == 0.2
+    assert records.value(of_loss, "tail_loss") == 0.9 and records.value(of_loss, "tail_loss@1") is None
+    assert records.value(of_loss, "train_loss@3") is None and records.value(of_loss, "lr") is None
+    assert records.value(of_loss, "train_loss@0") is None and records.value(of_loss, "never_logged@1") is None
+
+
+def test_losses_as_report_2_prints_them():
+    of_loss = record("a/b", train=[2.0, 1.0], curves={"penalty": [0.4, 0.2], "tail_loss": [None, 0.9]})
+    assert records.value(of_loss, "train_loss+penalty/4@1") == 0.6 and records.value(of_loss, "train_loss/4@2") == 0.25
+    assert records.value(of_loss, "tail_loss+penalty") == 1.1
+    assert records.value(of_loss, "tail_loss+penalty@1") is None and records.value(of_loss, "valid_loss/4") is None
+
+
+def test_the_late_loss_is_a_median_that_one_jump_does_not_spoil():
+    assert records.value(record("a/b", valid=[9.0] * 9 + [90.0]), "late_valid_loss") == 9.0
+    assert records.value(record("a/b", valid=[1.0] * 90 + [9.0] * 10), "late_valid_loss") == 9.0
+    assert records.value(record("a/b", valid=[1.0, 2.0, 4.0]), "late_valid_loss") == 2.0
+    assert records.value(record("a/b", valid=[1.0] * 4 + [None] * 6), "late_valid_loss") is None
+    assert records.value(record("a/b"), "late_valid_loss") is None
+
+
+def test_at_the_end_a_diverged_run_is_worse_than_any_number():
+    dead = record("a/b", status="diverged", valid=[1.0], test_acc=0.9)
+    assert records.final(dead) == math.inf and records.final(dead, "test_acc") == -math.inf
+    alive = record("a/b", valid=[1.0, 2.0], test_acc=0.9)
+    assert records.final(alive) == 1.5 and records.final(alive, "test_acc") == 0.9
+    assert records.final(alive, "valid_acc") == -math.inf
+
+
+def test_columns_are_as_long_as_asked_and_count_from_1():
+    r = record("a/b", valid=[5.0, None, 3.0])
+    assert records.column(r, last=4) == [5.0, math.inf, 3.0, math.inf]
+    assert records.column(r, "valid_loss", 2, 3) == [math.inf, 3.0] and records.column(r, "lr", 1, 1) == [math.inf]
+    assert r["curves"]["valid_loss"] == [5.0, None, 3.0]
+    assert records.first_epoch(r, "valid_loss", lambda loss: loss < 5) == 3
+    assert records.first_epoch(r, "valid_loss", lambda loss: loss < 1) == math.inf
+
+
+def test_unsteadiness_is_the_mean_change_from_epoch_to_epoch():
+    r = record("a/b", valid=[100.0, 1.0, 3.0, 0.0, 50.0, None])
+    assert records.unsteadiness(r, 2, 4) == 2.5 and records.unsteadiness(r, 5, 6) == math.inf
+
+
+def test_differences_are_exact_to_the_last_image():
+    assert records.difference(0.6123, 0.5623) == 0.05 and records.difference(0.5, -math.inf) == -math.inf
+    assert records.difference(-math.inf, 0.5) == -math.inf
+
+
+def test_numbers_as_a_reader_wants_them():
+    assert [records.number(x) for x in (60100000.0, 10000, 9999.96, 20.44, 10, 9.9994, 0.5119, math.inf)] == [
+        "6.01e+07", "1e+04", "10000.0", "20.4", "10.0", "9.999", "0.512", "inf"]
+    assert records.percent(0.6123, -math.inf, 1) == "61.2 %, diverged, 100.0 %"
+
+
+def test_metrics_of_several_runs_come_in_the_order_of_their_names():
+    of = {"a/x": record("a/x", test_acc=0.1, valid_acc=0.3), "a/y": record("a/y", test_acc=0.2, valid_acc=0.4)}
+    assert records.tested(of.get, "a", "y", "x") == [0.2, 0.1]
+    assert records.finals(of.get, "a", "x", "y", metric="valid_acc") == [0.3, 0.4]
+
+
+# ---- the committed file ---------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty project: results/records.jsonl is none, and no net is asked."""
+    monkeypatch.setattr(records, "RECORDS", tmp_path / "results/records.jsonl")
+    monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: record)
+    return tmp_path
+
+
+def finish(place, run, seed, loss, flags="--lr 1", synthetic=False, max_steps=None, folder=None, start=None,
+           at="2026-01-02T00:00:00Z"):
+    """Leaves a finished run's folder."""
+    folder = place / "runs" / run / (folder or f"seed{seed}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_text(json.dumps(
+        {"run": run, "seed": seed, "status": "finished", "flags": flags, "init_flags": start, "max_steps": max_steps,
+         "data": {"synthetic": synthetic}, "metrics": {"valid_loss": loss}}))
+    (folder / "train.log").write_text(f"begins\nfinished at {at}: valid_loss {loss}\n")
+    (folder / "log.jsonl").write_text(
+        json.dumps({"epoch": 1, "valid_loss": loss / 3, "valid_acc": None, "seconds": 1.0}) + "\n")
+    return folder
+
+
+def rows():
+    return [(r["run"], r["seed"], r["metrics"]["valid_loss"]) for r in records.read_records()]
+
+
+DECLARED = {"run": {"tiny/a": "--lr 1", "tiny/b": "--lr 2", "tiny/from-a": "--lr 1 --init-from=tiny/a"}}
+
+
+def test_merging_takes_only_whole_runs_on_real_data_as_they_are_declared(place, capsys):
+    finish(place, "tiny/a", 0, 5.0)
+    finish(place, "tiny/a", 0, 4.0, folder="seed0.1")  # put aside
+    finish(place, "tiny/a", 1, 3.0, synthetic=True)
+    finish(place, "tiny/a", 2, 3.0, max_steps=5)
+    finish(place, "tiny/b", 0, 3.0, flags="--lr 3")
+    finish(place, "tiny/c", 0, 3.0)
+    (finish(place, "tiny/a", 3, 3.0) / "result.json").write_text('{"torn')
+    records.merge(DECLARED, place / "runs")
+    assert rows() == [("tiny/a", 0, 5.0)]
+    # Five digits are enough for a figure; nothing is kept that was never measured.
+    assert records.read_records()[0]["curves"] == {"epoch": [1], "valid_loss": [1.6667]}
+    printed = capsys.readouterr().out
+    for folder, reason in (("tiny/a/seed1", "generated data"), ("tiny/a/seed2", "cut short"),
+                           ("tiny/b/seed0", "made with other flags"), ("tiny/c/seed0", "not declared")):
+        assert f"left out: {place / 'runs' / folder} ({reason})\n" in printed
+    assert "result.json is not JSON" in printed and printed.count("left out") == 5
+
+
+def test_merging_keeps_every_row_and_takes_the_newest(place, capsys):
+    finish(place, "tiny/a", 0, 5.0)
+    records.merge(DECLARED, place / "runs")
+    shutil.rmtree(place / "runs")
+    for loss in (7.0, 6.0):
+        finish(place, "tiny/b", 0, loss, flags="--lr 2")
+        records.merge(DECLARED, place / "runs")
+    finish(place, "tiny/b", 0, 9.0, flags="--lr 2", at="2026-01-01T00:00:00Z")  # another box's, older
+    records.merge(DECLARED, place / "runs")
+    assert "older than the record" in capsys.readouterr().out
+    assert rows() == [("tiny/a", 0, 5.0), ("tiny/b", 0, 6.0)]
+    assert [file.name for file in (place / "results").iterdir()] == ["records.jsonl"]
+
+
+def test_a_run_whose_source_was_made_with_other_flags_is_not_merged(place, capsys):
+    finish(place, "tiny/from-a", 0, 5.0, flags="--lr 1 --init-from=tiny/a", start="--lr 1")
+    finish(place, "tiny/from-a", 1, 4.0, flags="--lr 1 --init-from=tiny/a", start="--lr 9")
+    finish(place, "tiny/from-a", 2, 4.0, flags="--lr 1 --init-from=tiny/a")
+    newer = finish(place, "tiny/from-a", 3, 4.0, flags="--lr 1 --init-from=tiny/a", start="--lr 9")
+    runs.write_flags_line("--lr 1 --init-from=tiny/a < --lr 1", newer)  # the file counts where it is there
+    records.merge(DECLARED, place / "runs")
+    assert rows() == [("tiny/from-a", 0, 5.0), ("tiny/from-a", 3, 4.0)]
+    assert capsys.readouterr().out.count("(made with other flags)") == 2
+
+
+def test_a_description_is_kept_while_the_run_is_the_same(place, monkeypatch):
+    finish(place, "tiny/a", 0, 5.0)
+    monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: {**record, "described": "once"})
+    records.merge(DECLARED, place / "runs")
+    monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: record)  # its weights are gone
+    records.merge(DECLARED, place / "runs")
+    assert records.read_records()[0]["described"] == "once"
+    finish(place, "tiny/a", 0, 5.0, at="2026-01-03T00:00:00Z")
+    records.merge(DECLARED, place / "runs")
+    assert "described" not in records.read_records()[0]
+
+
+def test_no_records_and_an_empty_file_are_the_same(place):
+    assert records.read_records() == []
+    records.merge(DECLARED, place / "runs")  # there are no runs either
+    assert records.RECORDS.read_text() == "" and records.read_records() == []
+    records.RECORDS.write_text("\n")
+    assert records.read_records() == []
+    finish(place, "tiny/a", 0, 5.0)
+    records.merge(DECLARED, place / "runs")
+    assert rows() == [("tiny/a", 0, 5.0)]
+
+
+def test_records_are_written_whole_or_not_at_all(place, monkeypatch):
+    finish(place, "tiny/a", 0, 5.0)
+    records.merge(DECLARED, place / "runs")
+    before = records.RECORDS.read_bytes()
+    finish(place, "tiny/b", 0, 5.0, flags="--lr 2")
+
+    def disk_full(file):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(runs.os, "fsync", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        records.merge(DECLARED, place / "runs")
+    assert records.RECORDS.read_bytes() == before
+    assert [file.name for file in (place / "results").iterdir()] == ["records.jsonl"]
+
+
+def test_committed_records_are_of_full_runs_on_real_data_as_they_are_declared():
+    found, declared = records.read_records(), declarations.declarations()
+    assert len(found) >= 161 and len({(r["run"], r["seed"]) for r in found}) == len(found)
+    for r in found:
+        assert not r["data"]["synthetic"] and r["max_steps"] is None and r["status"] in ("finished", "diverged")
+        assert {"versions", "commit", "params", "seconds"} <= set(r)
+        assert r["flags"] == declared["run"][r["run"]]
+        line = declarations.expected_line(declared, r["run"])
+        assert runs.join_lines(r["flags"], r.get("init_flags")) == line
