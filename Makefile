@@ -59,7 +59,7 @@ RUN_NAMES := $(patsubst run.%,%,$(filter run.%,$(.VARIABLES)))
 EXPS      := $(sort $(patsubst exp.%,%,$(filter exp.%,$(.VARIABLES))))
 $(foreach e,$(EXPS),$(foreach r,$(exp.$e),$(if $(run.$r),,$(error exp.$e names $r, which no run.$r declares))))
 # The comparisons that a report's file declares, whatever runs they begin with.
-of_report = $(shell sed -nE 's/^exp\.([^ =]+).*/\1/p' experiments/$1.mk)
+of_report = $(shell sed -nE 's/^exp\.([^[:space:]:=]+).*/\1/p' experiments/$1.mk)
 
 flags   = $(strip $(run.$1) $(EXTRA))
 folder  = $(RUNS)/$1/seed$2
@@ -70,13 +70,14 @@ source  = $(patsubst --init-from=%,%,$(patsubst --clean-by=%,%,$(filter --init-f
 # What flags.txt must hold for a result to count: the declared flags and, behind <, those of the run it starts from.
 line    = $(strip $(run.$1) $(OTHER))$(if $(source), < $(call line,$(source)))
 same    = $(if $(subst |$1|,,|$2|),,same)
+# strip: make 4.3 does not always remove the newline at the end of a file.
 is_stale = $(if $(wildcard $(call result,$1,$2)),$(if $(call \
-  same,$(call line,$1),$(file <$(call folder,$1,$2)/flags.txt)),,stale))
+  same,$(call line,$1),$(strip $(file <$(call folder,$1,$2)/flags.txt))),,stale))
 
 RESULTS := $(call results,$(RUN_NAMES))
 # Results of an older version have their flags in result.json alone.
 UNADOPTED := $(foreach f,$(patsubst %/result.json,%,$(wildcard $(RESULTS))),$(if $(wildcard $f/flags.txt),,$f))
-$(if $(UNADOPTED),$(shell $(KEEP) adopt $(UNADOPTED)))
+$(if $(strip $(UNADOPTED)),$(shell $(KEEP) adopt $(UNADOPTED)))
 STALE   := $(foreach r,$(RUN_NAMES),$(foreach s,$(SEEDS),$(if $(call is_stale,$r,$s),$(call result,$r,$s))))
 # A run to be trained waits for the run that it starts from; a finished one needs nothing.
 WAITING := $(foreach r,$(RUN_NAMES),$(if $(call source,$r),$(foreach s,$(SEEDS),$(if $(filter-out \
@@ -137,7 +138,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-28s %s\n", $$1, $$2}' Makefile
 	@awk 'FNR==1{n=split(FILENAME,p,/[\/.]/); line=""; printf "  %-28s %s\n", "report-" p[n-1], "all of " FILENAME} \
 	  /^## /{line=(above ? line " " : "") substr($$0,4); above=1; next} {above=0} \
-	  /^exp\./{sub(/^exp\./,"",$$1); printf "    %-26s %s\n", "exp-" $$1, line; line=""}' experiments/*.mk
+	  /^exp\./{sub(/^exp\./,""); sub(/[ \t:=].*/,""); printf "    %-26s %s\n", "exp-" $$0, line; line=""}' experiments/*.mk
 
 quickstart: ## on a bare machine: builds .venv, then exp-bn-dropout in miniature on generated faces; about two minutes
 	@$(MAKE) exp-bn-dropout SYNTHETIC=1 RUNS=runs-quickstart FLAGS="--batch-size 16 --epochs 30"

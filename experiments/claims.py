@@ -57,15 +57,15 @@ def verdict(claim, records):
     runs of one seed share its order of images and their first weights, so each seed is one paired comparison. A seed of
     which a run is missing is not judged.
     """
-    judge = functions()[claim]
+    function = functions()[claim]
     if is_counted(claim):
-        holds, seen = judge()
+        holds, seen = function()
         return "holds" if holds else "does not hold", 0, seen
     found = {(record["run"], record["seed"]): record for record in records}
     judged = []
     for seed in sorted({seed for _, seed in found}):
         try:
-            holds, seen = judge(functools.partial(record_of, found, seed))
+            holds, seen = function(functools.partial(record_of, found, seed))
         except NotRun:
             continue
         judged.append((seed, bool(holds), seen))

@@ -80,7 +80,7 @@ def column(record, metric="valid_loss", first=1, last=250):
 
 
 def unsteadiness(record, first, last):
-    """The mean change of the valid loss from one epoch to the next, over epochs first..last; infinite if it diverged."""
+    """The mean change of the valid loss from epoch to epoch, over epochs first..last; infinite if it diverged."""
     losses = column(record, "valid_loss", first, last)
     if not math.isfinite(max(losses)):
         return math.inf

@@ -90,11 +90,24 @@ def heading(declared, name):
 
 
 def wrong_flags(declared):
-    """Sentences on the declared runs whose flags train.py refuses, with file and line."""
+    """Sentences, with file and line, on the declared runs whose flags train.py refuses or make cannot follow."""
     sentences = []
     for run, flags in declared["run"].items():
         try:
             train.parse([*flags.split(), "--run", run])
+            check_source(declared, flags)
         except runs.BadInput as e:
             sentences.append(f"{declared['where'][run]}: {run}: {e}")
     return sentences
+
+
+def check_source(declared, flags):
+    """Raises BadInput for flags that start from a run that make cannot find, to train it first."""
+    words = flags.split()
+    for flag in ("--init-from", "--clean-by"):
+        if flag in words:
+            raise runs.BadInput(f"write {flag}=REPORT/RUN, with =, so that make knows what to train first.")
+        for word in words:
+            source = word.removeprefix(f"{flag}=")
+            if word != source and source not in declared["run"]:
+                raise runs.BadInput(f"{word} names no declared run.")

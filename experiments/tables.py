@@ -47,7 +47,7 @@ def shown(metric, x):
 
 
 def few(want):
-    """The words of a want line; without those of single epochs where they are so many that they have their own table."""
+    """The words of a want line; without those of single epochs where these are so many that they have a table."""
     words = want.split()
     if sum(word.startswith("test_acc@") for word in words) <= 3:
         return words

@@ -68,11 +68,11 @@ def test_nets_without_landmarks_give_nothing_to_show(nets):
 # ---- classes --------------------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, small_data):
     """A run of base on synthetic data, and one whose classifier has learnt nothing."""
     runs_dir = tmp_path_factory.mktemp("runs")
-    flags = ["--model", "base", "--data", "caltech35", "--synthetic", "--batch-size", "32", "--lr", "0.05",
-             "--max-steps", "20", "--threads", "1", "--runs", str(runs_dir)]
+    flags = ["--model", "base", "--data", "caltech35", "--synthetic", "--batch-size", "16", "--lr", "0.05",
+             "--max-steps", "14", "--threads", "1", "--runs", str(runs_dir)]
     assert train.main([*flags, "--run", "c/base", "--label-noise", "0.2"]) == runs.FINISHED
     more = ["--loss", "triplet-cosine", "--freeze", "classifier", "--max-steps", "2"]
     assert train.main([*flags, "--run", "c/features", *more]) == runs.FINISHED
@@ -86,11 +86,11 @@ def found(trained):
 
 def test_answers_are_the_nets_and_their_accuracy_is_the_results(trained, found):
     result = json.loads((trained / "c/base/seed0/result.json").read_text())
-    assert {part: len(found[part]["labels"]) for part in found} == {"train": 560, "test": 140}
-    assert found["test"]["features"].shape == (140, 256)
+    assert {part: len(found[part]["labels"]) for part in found} == {"train": 112, "test": 28}
+    assert found["test"]["features"].shape == (28, 256)
     accuracy = (found["test"]["labels"] == found["test"]["answers"]).mean()
     assert accuracy == pytest.approx(result["metrics"]["test_acc"])
-    true = np.arange(560) % 35  # of the synthetic data; a fifth was drawn anew
+    true = np.arange(112) % 7  # of the synthetic data; a fifth was drawn anew
     noise = result["data"]["label_noise"]
     assert (found["train"]["labels"] != true).mean() == pytest.approx(noise, abs=1e-6) and noise > 0.15
 

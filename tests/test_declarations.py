@@ -1,6 +1,9 @@
 """What the .mk files declare, and how they are read."""
+import os
 import re
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -83,6 +86,39 @@ def test_the_files_are_readable_on_a_terminal():
         text = file.read_text()
         assert max(map(len, text.splitlines())) <= 120, file
         assert not re.search(r"^want\.\S+ *= none$|^plots\.\S+ *= curves$", text, re.MULTILINE), file
+
+
+def settings_of(run):
+    return train.parse(DECLARED["run"][run].split())
+
+
+def test_a_run_scored_as_the_report_did_is_the_same_training():
+    scored = [run for run in DECLARED["run"] if "/protocol-" in run]
+    assert len(scored) >= 5
+    for run in scored:
+        plain = settings_of(run.replace("/protocol-", "/"))
+        assert runs.identity(settings_of(run)._asdict()) == {**runs.identity(plain._asdict()), "protocol": "report"}
+
+
+def test_two_stages_train_the_features_first_and_then_the_classifier_of_the_same_net():
+    second = [run for run in DECLARED["run"] if f"{run}-features" in DECLARED["run"]]
+    assert len(second) >= 7
+    for run in second:
+        features, classifier = settings_of(f"{run}-features"), settings_of(run)
+        assert features.loss == ("triplet-cosine" if "cosine" in run else "triplet-euclid")
+        assert (features.freeze, features.init_from) == ("classifier", None)
+        assert (classifier.freeze, classifier.init_from) == ("features", f"{run}-features")
+        assert classifier.loss == "cross-entropy" and classifier.split == features.split
+        assert classifier.model == features.model
+
+
+def test_nets_that_score_labels_have_not_seen_them():
+    cleaned = [run for run in DECLARED["run"] if "--clean-by" in DECLARED["run"][run]]
+    assert len(cleaned) >= 3
+    for run in cleaned:
+        settings, scorer = settings_of(run), settings_of(declarations.source_of(DECLARED, run))
+        assert (settings.split, scorer.split, scorer.init_from) == ("given", "val+addition", None)
+        assert settings.clean_share == settings.label_noise > 0
 
 
 # ---- what a comparison needs ----------------------------------------------------------------------------------------
@@ -244,6 +280,17 @@ def test_the_line_that_a_result_must_have_goes_back_to_the_first_run():
     assert declarations.expected_line(declared, "a/y", "--epochs 2") == (
         "--lr 2 --init-from=a/x --epochs 2 < --lr 1 --epochs 2")
     assert declarations.source_of(declared, "a/z") == "a/y" and declarations.source_of(declared, "a/by-hand") is None
+
+
+@pytest.mark.parametrize("given, extra", [((), ""), (("FLAGS=--epochs 5 --threads 2",), "--epochs 5"),
+                                          (("SYNTHETIC=1",), "--synthetic")])
+def test_make_has_the_same_line_for_every_run(given, extra):
+    command = ["make", "-s", f"PYTHON={sys.executable}", "RUNS=none", *given, "lines", "--eval",
+               "lines: ; @:$(foreach r,$(RUN_NAMES),$(info $r $(call line,$r)))"]
+    env = {name: value for name, value in os.environ.items() if name not in declarations.OF_MAKE}
+    printed = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+    lines = dict(line.split(" ", 1) for line in printed.splitlines())
+    assert lines == {run: declarations.expected_line(DECLARED, run, extra) for run in DECLARED["run"]}
 
 
 def test_the_line_is_what_flags_line_reads_of_a_folder(tmp_path):

@@ -170,6 +170,18 @@ def test_changed_flags_make_just_that_run_stale_and_the_old_one_is_kept(trained)
     assert would_train(trained, "exp-tiny") == []
 
 
+def test_what_is_done_is_told_from_flags_txt_alone(fresh):
+    declared = declarations.declarations(fresh)
+    for run in declared["run"]:
+        for seed in range(5):
+            file = fresh / result(run, seed)
+            file.parent.mkdir(parents=True)
+            file.write_text("{}")
+            (file.parent / "flags.txt").write_text(declarations.expected_line(declared, run) + "\n")
+    assert would_train(fresh, "all", "SEEDS=0 1 2 3 4") == []
+    assert len(would_train(fresh, "all", "SEEDS=0 1 2 3 4", "SYNTHETIC=1", "RUNS=runs")) == 5 * len(declared["run"])
+
+
 @pytest.mark.parametrize("old, new", [("--lr 0.01 --momentum 0.8", "--lr 0.01"), ("--momentum 0.8", "--momentum 0.88"),
                                       ("--momentum 0.8", "--momentum 0.8 --flip"), ("--lr 0.01", "--lr 0.011")])
 def test_flags_count_to_the_last_letter(trained, old, new):

@@ -130,7 +130,7 @@ def test_features_are_drawn_the_same_again_and_say_what_is_wrong():
 
 
 def test_features_that_all_coincide_can_be_drawn(tmp_path):
-    found = points([1, 1, 2, 2], [1] * 4, np.ones((4, 3)))
-    found["train"] = three_groups()["train"]
+    found = three_groups()
+    found["test"]["features"][:] = 1
     pictures.features(found, [1, 2], "x", tmp_path / "features.png")
     assert (tmp_path / "features.png").read_bytes().startswith(b"\x89PNG")

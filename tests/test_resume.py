@@ -138,7 +138,7 @@ def test_what_is_drawn_at_random_is_drawn_again_after_a_stop_in_mid_epoch(tmp_pa
 
 
 @pytest.mark.parametrize("schedule", ["step --step-size 2", "multistep --milestones 2,3", "cosine",
-                                      "plateau --patience 0 --lr 0.5"])
+                                      "plateau --patience 0 --lr 1e-5"])
 def test_a_schedule_goes_on_where_it_was(tmp_path, monkeypatch, schedule):
     """Stopped in every epoch, the learning rate falls when it does without stops."""
     flags = f"{OBJECTS} --batch-size 80 --lr 0.05 --epochs 5 --gamma 0.5 --schedule {schedule}"

@@ -1,0 +1,138 @@
+"""Where runs stand, why one cannot be trained here, and the list of what is declared."""
+import fcntl
+from types import SimpleNamespace
+
+import pytest
+
+import data
+from experiments import declarations, runs, status
+
+
+@pytest.fixture
+def options(tmp_path):
+    return SimpleNamespace(runs=tmp_path / "runs", data_dir=tmp_path / "none", seeds=[0], flags="")
+
+
+def declared(**of_runs):
+    return {"run": {f"a/{run}": flags for run, flags in of_runs.items()}}
+
+
+def leave(options, run, seed=0, **result):
+    """Leaves a run folder; with a result.json where one is given."""
+    folder = options.runs / run / f"seed{seed}"
+    folder.mkdir(parents=True)
+    if result:
+        runs.save_json({"status": "finished", "epochs": 1, **result}, folder / "result.json")
+    return folder
+
+
+def test_every_state_is_named_and_counted(options, capsys):
+    of = declared(done="--synthetic", dead="--synthetic", other="--synthetic", broken="--synthetic",
+                  begun="--synthetic", failed="--synthetic", new="--synthetic", busy="--synthetic")
+    leave(options, "a/done", flags="--synthetic")
+    leave(options, "a/dead", flags="--synthetic", status="diverged", epochs=3)
+    leave(options, "a/other", flags="--lr 1")
+    (leave(options, "a/broken") / "result.json").write_text('{"torn')
+    (leave(options, "a/begun") / "log.jsonl").write_text('{"epoch": 1}\n{"epoch": 2}\n')
+    (leave(options, "a/failed") / "failed.txt").write_text("OSError: full\nTraceback")
+    with open(runs.lock_file(leave(options, "a/busy")), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not status.status(of, of["run"], options)
+        printed = capsys.readouterr().out
+        assert not status.status(of, of["run"], options, lines=False)
+        short = capsys.readouterr().out
+    assert printed.splitlines() == [
+        "  done        a/done seed 0", "  diverged    a/dead seed 0  in epoch 3",
+        "  missing     a/other seed 0  what is there was made with other flags",
+        "  failed      a/broken seed 0  its result.json is not JSON: move the folder away and make the run again",
+        "  interrupted a/begun seed 0  after epoch 2", "  failed      a/failed seed 0  OSError: full",
+        "  missing     a/new seed 0", "  running     a/busy seed 0  after epoch 0",
+        "status: 1 done, 1 diverged, 1 running, 1 interrupted, 2 failed, 2 missing"]
+    unfinished = [line for line in printed.splitlines() if not line.startswith(("  done", "  diverged", "  missing"))]
+    assert short.splitlines() == unfinished
+
+
+def test_all_are_done_if_each_is_done_or_diverged(options, capsys):
+    of = declared(done="--lr 1", dead="--lr 2")
+    leave(options, "a/done", flags="--lr 1")
+    leave(options, "a/dead", flags="--lr 2", status="diverged")
+    assert status.status(of, of["run"], options) and status.status(of, [], options)
+    assert capsys.readouterr().out.endswith("status: nothing declared\n")
+    options.seeds = [0, 1]
+    assert not status.status(of, ["a/done"], options)
+
+
+def test_flags_that_make_appends_are_part_of_a_run_and_of_the_one_that_it_starts_from(options):
+    of = declared(x="--lr 1", y="--lr 2 --init-from=a/x")
+    leave(options, "a/y", flags="--lr 2 --init-from=a/x --epochs 3", init_flags="--lr 1 --epochs 3")
+    assert not status.status(of, ["a/y"], options)
+    options.flags = "--epochs 3"
+    assert status.status(of, ["a/y"], options)
+    runs.write_flags_line("--lr 2 --init-from=a/x --epochs 3 < --lr 9 --epochs 3", options.runs / "a/y/seed0")
+    assert not status.status(of, ["a/y"], options)
+
+
+def test_a_run_lacks_what_the_run_lacks_that_it_comes_from(options):
+    of = declared(scorer="--data caltech35", clean="--synthetic --clean-by=a/scorer",
+                  next="--synthetic --init-from=a/scorer", later="--synthetic --init-from=a/next",
+                  by_hand="--synthetic --init-from=b/other")
+    lack = status.what_lacks(of, "a/scorer", 0, options)
+    assert "looked for caltech35" in lack
+    assert [status.what_lacks(of, f"a/{run}", 0, options) for run in ("clean", "next", "later", "by_hand")] == [
+        lack, lack, lack, ""]
+    leave(options, "a/scorer", flags="--data caltech35")  # it was trained where the data were
+    assert [status.what_lacks(of, f"a/{run}", seed, options) for run in ("clean", "next") for seed in (0, 1)] == [
+        "", lack, "", lack]
+    options.flags = "--synthetic"
+    assert status.what_lacks(of, "a/scorer", 1, options) == ""
+
+
+def test_what_many_runs_lack_is_said_once(options, monkeypatch, capsys):
+    asked = []
+
+    def locate(name, root):
+        asked.append((name, root))
+        raise data.DataError(f"No {name} here.")
+
+    monkeypatch.setattr(data, "locate", locate)
+    of = declared(x="--lr 1", y="--lr 2", z="--data faces21")
+    status.status(of, of["run"], options)
+    printed = capsys.readouterr().out
+    assert "  2 runs cannot be trained as things are: No cifar10 here.\n" in printed
+    assert "  1 run cannot be trained as things are: No faces21 here.\n" in printed
+    assert asked == [("cifar10", options.data_dir)] * 2 + [("faces21", options.data_dir)]
+
+
+def test_a_run_whose_imagenet_weights_are_not_here_says_how_to_get_them(options, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    options.flags = "--synthetic"
+    of = declarations.declarations()
+    assert not status.status(of, ["net/resnet18-pretrained"], options)
+    printed = capsys.readouterr().out
+    assert "missing     net/resnet18-pretrained seed 0" in printed and "status: 1 missing" in printed
+    assert f"not in {tmp_path}/hub/checkpoints/resnet18-f37072fd.pth" in printed
+    assert "copy resnet18-f37072fd.pth there" in printed
+    (tmp_path / "hub/checkpoints").mkdir(parents=True)
+    (tmp_path / "hub/checkpoints/resnet18-f37072fd.pth").write_text("")
+    status.status(of, ["net/resnet18-pretrained"], options)
+    assert "cannot be trained as things are" not in capsys.readouterr().out
+
+
+def test_a_source_that_make_cannot_find_is_named_with_file_and_line():
+    of = declared(x="--lr 1", near="--init-from=a/x", apart="--init-from a/x", away="--init-from=b/x",
+                  cleaned="--clean-by a/x --clean-share 0.1")
+    of["where"] = dict.fromkeys(of["run"], "a.mk:7")
+    assert status.wrong_flags(of) == [
+        "a.mk:7: a/apart: write --init-from=REPORT/RUN, with =, so that make knows what to train first.",
+        "a.mk:7: a/away: --init-from=b/x names no declared run.",
+        "a.mk:7: a/cleaned: write --clean-by=REPORT/RUN, with =, so that make knows what to train first."]
+
+
+def test_the_list_has_every_comparison_with_its_runs_and_printed_numbers(capsys):
+    assert status.show_list(declarations.declarations())
+    printed = capsys.readouterr()
+    assert printed.err == "" and printed.out.startswith(
+        "all: report-caltech35, report-keypoints, report-lenet_vgg, report-mlp_cnn, report-net\n\nexp-nets: ")
+    assert "\nexp-flip: Mirrored images in training.\n  net/baseline " in printed.out
+    assert f"\n  {'keypoints/adam-bn':36}reported: valid loss 6\n" in printed.out
+    assert f"\n  {'keypoints/sgd':36}\n" in printed.out
