@@ -198,7 +198,7 @@ def _split(name, split, part, group, generator):
     if split in ("random", "leak"):
         shuffled = train[torch.randperm(len(train), generator=generator)]
         return shuffled[n_valid:].sort().values, shuffled[:n_valid].sort().values, test
-    return train, valid, test
+    return train, valid, test  # cifar10's "all": it has no part 1, so valid is empty
 
 
 def _with_rotated_copies(images, targets, generator):

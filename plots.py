@@ -52,7 +52,7 @@ def _table(records, column, epochs):
     """Returns a masked array (records, epochs) of a column, accuracies in %; masked where no finite number is."""
     table = np.full((len(records), epochs), np.nan)
     for row, record in zip(table, records):
-        for epoch, value in zip(record["curves"]["epoch"], record["curves"].get(column) or []):
+        for epoch, value in zip(record["curves"].get("epoch") or [], record["curves"].get(column) or []):
             row[epoch - 1] = math.nan if value is None else value
     if column.endswith("_acc"):
         table = 100 * table
@@ -61,7 +61,7 @@ def _table(records, column, epochs):
 
 def _length(records):
     """Returns the last epoch that any of the records has, at least 1."""
-    return max([1] + [epoch for record in records for epoch in record["curves"]["epoch"]])
+    return max([1] + [epoch for record in records for epoch in record["curves"].get("epoch") or []])
 
 
 def _metrics(records, parts=PARTS):
@@ -106,7 +106,7 @@ def _note(group):
 
 
 def _brief(group):
-    """Returns the same without numbers of seeds and epochs: " (2 of 3 diverged)"."""
+    """Returns a shorter note, without seeds and epochs by number: " (2 of 3 diverged)"."""
     states = [record["status"] for record in group if record["status"] != "finished"]
     notes = []
     for state in dict.fromkeys(states):
@@ -375,7 +375,7 @@ def _scale(ax, tables, first, cap=math.inf):
     usual = [curve[curve <= min(further * middle, cap)] for curve in highest]
     seen = [curve for curve in usual if len(curve)]
     # Valid curves choose between linear and log, where there are any: a train loss that nears zero would always ask for
-    # a log axis, on which valid curves look flat. Their second highest point counts, neither a jump nor a start.
+    # a log axis, on which valid curves look flat. Their second highest point counts: no single jump or start does.
     choosing = [curve for curve, (_, part, _) in zip(usual, tables) if part == "valid" and len(curve)] or seen
     second_highest = max(curve[-2:][0] for curve in choosing)
     log = second_highest > 4 * max(np.quantile(np.concatenate(choosing), 0.05), 1e-12)

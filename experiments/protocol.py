@@ -8,10 +8,10 @@ import models
 
 @contextlib.contextmanager
 def scored_as_report_2(model):
-    """While it lasts, a net in eval mode answers as it did when report 2's scripts scored it. Afterwards it is as before.
+    """While it lasts, a net in eval mode answers as report 2's scripts made it answer. Afterwards it is as before.
 
-    They never called eval(), so that batch norm took the statistics of the batch. And they replaced dropout by a factor of
-    1 - p, although torch's dropout divides by 1 - p in training already.
+    They never called eval(), so that batch norm took the statistics of the batch. And they replaced dropout by a factor
+    of 1 - p, although torch's dropout divides by 1 - p in training already.
     """
     def scale(dropout, _, output):
         return output * (1 - dropout.p)

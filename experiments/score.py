@@ -48,8 +48,8 @@ def check(folder, args, result, again):
         raise BadInput(f"{folder} {result.get('status')}: there are no weights to score.")
     if result["test_evaluations"] and not again:
         before = f"{100 * result['metrics']['test_acc']:.2f} %"
-        raise BadInput(f"{folder} was scored on the test set before: {before}. Scored until the number pleases it is no "
-                       "test set any more; --again does it all the same, and result.json counts it.")
+        raise BadInput(f"{folder} was scored on the test set before: {before}. Scored until the number pleases it is "
+                       "no test set any more; --again does it all the same, and result.json counts it.")
 
 
 def score(folder, weights=None, again=False, data_dir=None, device=None):

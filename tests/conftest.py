@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="module")
 def small_data():
-    """Synthetic data are drawn once for all tests, and caltech35 has images of 7 of its 35 classes."""
+    """Smaller synthetic data, drawn once for all tests: see helpers.smaller_data."""
     import helpers
 
     with helpers.smaller_data():

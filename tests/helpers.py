@@ -16,7 +16,8 @@ import train
 from experiments import runs, synthetic
 
 FACES = "--model keypoint --data faces21 --synthetic --batch-size 64 --rotated-copies 15 --threads 1"
-OBJECTS = "--act relu --synthetic --batch-size 100 --threads 1"
+# With the fixture `small_data`: 320 train, 80 valid and 100 test images.
+OBJECTS = "--act relu --synthetic --batch-size 20 --threads 1"
 BASE = "--model base --data caltech35 --threads 1"
 # With the fixture `small_data`: 7 classes; 112 train, 28 valid and 28 test images.
 SMALL = f"{BASE} --synthetic --batch-size 16"
@@ -30,7 +31,7 @@ draw_faces_once = functools.cache(synthetic.faces)
 
 
 @contextlib.contextmanager
-def smaller_data(caltech35=7, cifar10=2000, faces21=320):
+def smaller_data(caltech35=7, cifar10=400, faces21=320):
     """Makes synthetic data smaller, and draws them once for all tests.
 
     caltech35: how many of its 35 classes have images, with 16 train, 4 valid and 4 test images each. cifar10: how many

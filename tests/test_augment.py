@@ -649,14 +649,14 @@ def test_redrawn_labels_are_of_classes_that_train_has():
 
 def test_the_label_noise_of_a_run_depends_on_its_seed_and_on_nothing_else():
     def loaded(flags):
-        return data.for_run(settings(f"--data caltech35 --synthetic {flags}"))
+        return data.for_run(settings(f"--data cifar10 --synthetic {flags}"))
     clean, noise = loaded(""), loaded("--label-noise 0.3")
-    assert torch.equal(clean.targets, data.load("caltech35", synthetic=True).targets) and len(clean.noisy) == 0
+    assert torch.equal(clean.targets, data.load("cifar10", synthetic=True).targets) and len(clean.noisy) == 0
     generator = torch.Generator().manual_seed(data.seed_of(0, "label noise"))
     by_hand = data.redraw_labels(clean, 0.3, generator)
     assert torch.equal(noise.targets, by_hand.targets) and torch.equal(noise.noisy, by_hand.noisy)
     torch.manual_seed(9)
-    for more in ("--rotation 15 --flip --batch-size 8", "--normalise half --drop-last", "--protocol report"):
+    for more in ("--rotation 15 --flip --batch-size 8", "--normalise imagenet --drop-last", "--protocol report"):
         assert torch.equal(loaded(f"--label-noise 0.3 {more}").targets, noise.targets)
     assert not torch.equal(loaded("--label-noise 0.3 --seed 1").targets, noise.targets)
     assert not torch.equal(loaded("--label-noise 0.5").targets, noise.targets)

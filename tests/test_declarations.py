@@ -56,7 +56,7 @@ def test_every_declared_run_has_flags_that_train_takes_and_numbers_that_it_can_m
 def test_the_declarations_fit_together():
     declarations.check(DECLARED, figures.KINDS, claims.names_by_report())
     # One sentence there, one function here, in the same order.
-    assert list(DECLARED["claim"]) == list(claims.functions()) and len(DECLARED["claim"]) == 68
+    assert list(DECLARED["claim"]) == list(claims.functions()) and len(DECLARED["claim"]) >= 68
     assert set(DECLARED["exp"]) == set(DECLARED["plots"]) == set(DECLARED["about"]) == set(DECLARED["report"])
     assert all(DECLARED["about"].values()) and all(DECLARED["want"].values())
     assert list(DECLARED["pages"]) == ["keypoints", "lenet_vgg", "net", "mlp_cnn", "caltech35"]  # reports 1 to 5

@@ -97,9 +97,9 @@ def noisy(tmp_path, monkeypatch):
     monkeypatch.setattr(ask, "answers", lambda folder, data_dir: (folder.parent.name, data_dir))
     flags = {"a/noise-10": "--label-noise 0.1", "a/noise-30": "--label-noise 0.3", "a/plain": "--lr 1",
              "a/bare": "--lr 2"}
-    declared = comparison(flags, "layers", "against:label-noise", "confusion", "features:1,2", "features:7,8,9:noise-30",
-                          want={"a/noise-10": "test_acc=0.32..0.33", "a/noise-30": "train_acc=0.5",
-                                "a/plain": "test_acc=0.9"})
+    want = {"a/noise-10": "test_acc=0.32..0.33", "a/noise-30": "train_acc=0.5", "a/plain": "test_acc=0.9"}
+    declared = comparison(flags, "layers", "against:label-noise", "confusion", "features:1,2",
+                          "features:7,8,9:noise-30", want=want)
     records = []
     for run in flags:
         if run != "a/bare":

@@ -173,6 +173,8 @@ def test_a_run_without_a_single_finite_number_can_be_drawn(tmp_path):
                 record("lenet_vgg/zero", train_loss=[0, 0, 0], valid_loss=[0, 0, 0])):
         plots.curves([rec], tmp_path / f"{rec['status']}.png")
         assert (tmp_path / f"{rec['status']}.png").read_bytes().startswith(b"\x89PNG")
+    merged = {**record("lenet_vgg/momentum99", 1, status="diverged", train_loss=[None]), "curves": {}}
+    assert "momentum99 (diverged, epoch 1)" in texts(plots.draw_curves([merged]))  # as in records.jsonl
 
 
 def test_generated_data_are_called_so():

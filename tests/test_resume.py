@@ -14,9 +14,10 @@ from experiments import runs, starts
 from helpers import (FACES, OBJECTS, SMALL, Hostile, change_args, go, no_training, read, result_of, rows,
                      script_valid_scores, smaller_data, start, stop_every, substance)
 
-SIZES = {"cifar10": 200, "faces21": 80}  # 160 train objects and 64 train faces: a run takes a second
+SIZES = {"cifar10": 200, "faces21": 80, "caltech35": 3}  # 160, 64 and 48 train images: a run takes a second
 FACES = FACES.replace("--batch-size 64", "--batch-size 16")  # 8 steps an epoch
-OBJECTS = OBJECTS.replace("--batch-size 100", "--channels 6,16 --batch-size 10")  # 16 steps an epoch
+SMALL = SMALL.replace("--batch-size 16", "--batch-size 7")  # 7 steps an epoch, 6 with --drop-last
+OBJECTS = OBJECTS.replace("--batch-size 20", "--channels 6,16 --batch-size 10")  # 16 steps an epoch
 # All that has a state: batch norm, dropout, both optimizers, the switch, rotation; and a checkpoint after every epoch.
 EVERYTHING = (f"{FACES} --norm bn --dropout 0.3 --optim adam --lr 0.01 --epochs 5 --switch-after 3 --valid-rotation 30 "
               "--save-every 0")
@@ -154,7 +155,7 @@ def test_a_triplet_run_with_label_noise_stopped_in_mid_epoch_ends_the_same(tmp_p
     flags = (f"{SMALL} --loss triplet-euclid --freeze classifier --label-noise 0.4 --flip --rotation 15 --drop-last "
              "--lr 0.05 --epochs 2 --save-every 1000")
     _, whole = go(tmp_path, flags, folder="whole")
-    stop_every(monkeypatch, 5)  # two epochs of seven steps
+    stop_every(monkeypatch, 5)  # two epochs of six steps
     codes = [go(tmp_path, flags)[0] for _ in range(3)]
     assert codes == [75, 75, 0]
     assert substance(tmp_path / "runs/a/b/seed0") == substance(whole) and rows(whole)[-1]["left_out"] > 0

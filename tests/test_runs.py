@@ -198,7 +198,7 @@ def test_the_folder_of_a_finished_run(tmp_path):
     assert metrics["valid_acc"] == accuracies[-1] and metrics["best_valid_acc"] == max(accuracies)
     assert metrics["best_epoch"] == accuracies.index(max(accuracies)) + 1
     assert result["status"] == "finished" and result["test_evaluations"] == 1 and result["test_weights"] == "final"
-    assert result["data"]["train"] == 1600 and result["data"]["synthetic"] is True and result["params"] == 185_806
+    assert result["data"]["train"] == 320 and result["data"]["synthetic"] is True and result["params"] == 185_806
     assert result["epochs"] == 3 and result["seconds"] == pytest.approx(sum(row["seconds"] for row in log), abs=0.002)
     assert result["seconds_per_epoch"] == sorted(row["seconds"] for row in log)[1]
     assert result["flags"] == f"{OBJECTS} --epochs 3".replace(" --threads 1", "")
@@ -339,7 +339,7 @@ def test_finished_is_not_trained_again_and_content_decides(tmp_path, capsys):
     in_other_words = flags.replace(" --epochs 1 --momentum 0.8", " --momentum 0.80 --epochs 1")
     assert go(tmp_path, f"{in_other_words} --device cpu --save-every 5 --stop-at 1")[0] == 0
     assert "finished before" in capsys.readouterr().out
-    expected = "--act relu --synthetic --batch-size 100 --momentum 0.80 --epochs 1"
+    expected = "--act relu --synthetic --batch-size 20 --momentum 0.80 --epochs 1"
     assert result_of(folder)["flags"] == expected and (folder / "flags.txt").read_text() == expected + "\n"
     change_args(folder, remove=["bf16"])
     assert go(tmp_path, flags)[0] == 0 and "finished before" in capsys.readouterr().out  # made before there was --bf16

@@ -85,7 +85,7 @@ def test_the_best_weights_are_scored_where_asked_for_and_stay_so(unscored):
 
 def test_a_run_that_stopped_early_unscored_is_scored_by_its_best_weights(tmp_path, monkeypatch):
     script_valid_scores(monkeypatch, (1.0, 0.3), (1.0, 0.2))
-    code, folder = go(tmp_path, f"{OBJECTS} --channels 6,16 --batch-size 400 --lr 0.05 --epochs 2 --early-stop 1 "
+    code, folder = go(tmp_path, f"{OBJECTS} --channels 6,16 --batch-size 80 --lr 0.05 --epochs 2 --early-stop 1 "
                                 "--test-weights none")
     assert code == 0 and result_of(folder)["test_weights"] == "none" and score_of(folder) == 0
     assert result_of(folder)["test_weights"] == "best"

@@ -38,7 +38,7 @@ def test_a_run_starts_from_the_final_weights_of_another_run_or_from_a_file(tmp_p
     assert result_of(third)["init_digest"] == digest_of(first / "best.pt")
     assert go(tmp_path, f"{flags} --fc 128 --init-from {first}/model.pt", run="a/fourth")[0] == 2
     assert "cannot be started from" in capsys.readouterr().err
-    own = "--act relu --synthetic --batch-size 100 --channels 6,16 --epochs 1"
+    own = "--act relu --synthetic --batch-size 20 --channels 6,16 --epochs 1"
     assert (first / "flags.txt").read_text() == f"{own}\n"
     assert (second / "flags.txt").read_text() == f"{own} --lr 1e-30 --init-from a/first < {own}\n"
 
@@ -50,10 +50,10 @@ def test_the_line_of_flags_of_a_run_follows_the_run_that_it_starts_from(tmp_path
     go(tmp_path, f"{flags} --init-from=a/first", run="a/second")
     third_flags = f"{flags} --lr 0.1 --init-from=a/second"
     third = go(tmp_path, third_flags, run="a/third")[1]
-    own = "--act relu --synthetic --batch-size 100 --channels 6,16 --max-steps 1"
+    own = "--act relu --synthetic --batch-size 20 --channels 6,16 --max-steps 1"
     line = f"{own} --lr 0.1 --init-from=a/second < {own} --init-from=a/first < {own}"
     assert runs.flags_line(third) == line
-    other_words = "--max-steps 1 --act relu --synthetic --batch-size 100 --channels 6,16"
+    other_words = "--max-steps 1 --act relu --synthetic --batch-size 20 --channels 6,16"
     go(tmp_path, f"{other_words} --threads 1", run="a/first")
     assert runs.flags_line(first) == other_words
     go(tmp_path, f"{flags} --init-from=a/first", run="a/second")
@@ -157,7 +157,7 @@ def test_pretrained_weights_for_caltech35_leave_a_new_last_layer_of_35_to_learn(
             assert torch.equal(ended[name], tensor) and torch.equal(begun[name], tensor)
 
 
-@pytest.mark.parametrize("size", [399, 1])
+@pytest.mark.parametrize("size", [79, 1])
 def test_one_image_left_for_scoring_is_refused_with_frozen_batch_norm_too(tmp_path, capsys, size):
     torch.save(models.build("mlp").state_dict(), tmp_path / "mlp.pt")
     flags = (f"--model mlp --synthetic --batch-size {size} --max-steps 1 --threads 1 "
@@ -172,9 +172,9 @@ def test_one_image_left_for_scoring_is_refused_with_frozen_batch_norm_too(tmp_pa
 def test_a_run_brought_back_has_its_settings_weights_and_data(tmp_path):
     folder = go(tmp_path, f"{OBJECTS} --epochs 2 --normalise cifar10 --data-dir its-own")[1]
     settings, model, dataset = starts.restore(folder)
-    assert (settings.normalise, settings.data_dir, settings.batch_size) == ("cifar10", "its-own", 100)
+    assert (settings.normalise, settings.data_dir, settings.batch_size) == ("cifar10", "its-own", 20)
     assert not model.training and same(model.state_dict(), weights(folder))
-    assert dataset.fingerprint == result_of(folder)["data"]["fingerprint"] and len(dataset.train) == 1600
+    assert dataset.fingerprint == result_of(folder)["data"]["fingerprint"] and len(dataset.train) == 320
     assert starts.restore(folder, data_dir="other")[0].data_dir == "other"
     torch.save({name: tensor / 2 for name, tensor in weights(folder).items()}, folder / "best.pt")
     halves = starts.restore(folder, weights="best.pt")[1].state_dict()
@@ -431,7 +431,7 @@ def test_a_scorer_that_is_not_fit_to_score_is_refused(tmp_path, scorer, capsys):
     for name, words in (("a/seen", "was trained on images that it is to score"),
                         ("a/heir", "or started from a run that may have been"),
                         ("a/features", "its classifier has learnt nothing to score by"),
-                        ("a/other", "was trained on cifar10 (2500 images)"), ("a/nowhere", "Train that run first")):
+                        ("a/other", "was trained on cifar10 (500 images)"), ("a/nowhere", "Train that run first")):
         capsys.readouterr()
         code, folder = go(tmp_path, CLEANED.replace("a/scorer", name))
         assert code == 2 and words in capsys.readouterr().err and not folder.parent.exists()

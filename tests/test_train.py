@@ -13,7 +13,7 @@ import losses
 import models
 import train
 from conftest import ROOT
-from experiments import runs, starts
+from experiments import protocol, runs, starts
 from helpers import (BASE, CLASS_LOSSES, FACES, OBJECTS, SMALL, go, prepared, read, result_of, rows, same,
                      script_valid_scores, smaller_data, substance, weights)
 
@@ -96,8 +96,8 @@ def test_a_test_loss_that_is_not_finite_is_divergence(tmp_path):
 # ---- what is logged of an epoch -------------------------------------------------------------------------------------
 
 def test_train_loss_is_the_mean_per_image_of_an_epoch_with_a_smaller_last_batch(tmp_path):
-    # 1600 = 5 * 300 + 100; the weights do not move.
-    folder = go(tmp_path, "--synthetic --batch-size 300 --epochs 1 --lr 1e-30 --threads 1")[1]
+    # 320 = 5 * 60 + 20; the weights do not move.
+    folder = go(tmp_path, "--synthetic --batch-size 60 --epochs 1 --lr 1e-30 --threads 1")[1]
     settings, model, dataset = starts.restore(folder)
     loss, accuracy = train.evaluate(settings, model, dataset, dataset.train)
     row = rows(folder)[0]
@@ -106,7 +106,8 @@ def test_train_loss_is_the_mean_per_image_of_an_epoch_with_a_smaller_last_batch(
 
 
 def test_tail_loss_is_there_where_2000_batches_are(tmp_path):
-    code, folder = go(tmp_path, "--act relu --synthetic --batch-size 1 --split all --epochs 1 --threads 1")
+    with smaller_data(cifar10=2000):
+        code, folder = go(tmp_path, "--act relu --synthetic --batch-size 1 --split all --epochs 1 --threads 1")
     row = rows(folder)[0]
     assert code == 0 and math.isclose(row["tail_loss"], row["train_loss"], rel_tol=1e-5) and row["valid_loss"] is None
     assert result_of(folder)["metrics"]["best_epoch"] is None
@@ -139,7 +140,7 @@ def test_the_gradient_norm_is_that_of_the_last_step(tmp_path, monkeypatch):
         seen.append(torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item())
         return result
     monkeypatch.setattr(train, "train_step", spy)
-    folder = go(tmp_path, f"{OBJECTS} --batch-size 400 --epochs 2")[1]
+    folder = go(tmp_path, f"{OBJECTS} --batch-size 80 --epochs 2")[1]
     assert [row["grad_norm"] for row in rows(folder)] == pytest.approx([seen[3], seen[7]], rel=1e-5)
 
 
@@ -157,7 +158,7 @@ def test_the_l2_term_is_logged_apart(tmp_path):
     ("--schedule cosine", [0.05 * (1 + math.cos(math.pi * epoch / 6)) for epoch in range(6)]),
     ("--switch-after 4 --switch-lr 1e-5", [0.1] * 4 + [1e-5] * 2), ("", [0.1] * 6)])
 def test_the_learning_rate_by_epoch(tmp_path, flags, expected):
-    code, folder = go(tmp_path, f"{OBJECTS} --lr 0.1 --batch-size 1600 --epochs 6 {flags}")
+    code, folder = go(tmp_path, f"{OBJECTS} --lr 0.1 --batch-size 320 --epochs 6 {flags}")
     assert code == 0 and [row["lr"] for row in rows(folder)] == pytest.approx(expected, rel=1e-9, abs=0)
 
 
@@ -169,7 +170,7 @@ def test_on_a_plateau_the_rate_falls_when_the_valid_loss_has_not_for_longer_than
     """The best valid loss is that of epoch 2; what comes after epoch e sets the rate of epoch e + 1."""
     valid_losses = (1.0, 0.8, 0.9, 0.8, 0.9, 0.9, 0.8, 0.9)
     script_valid_scores(monkeypatch, *((loss, 0.5) for loss in valid_losses))
-    folder = go(tmp_path, f"{OBJECTS} --lr 0.1 --batch-size 1600 --epochs 8 --schedule plateau --patience {patience} "
+    folder = go(tmp_path, f"{OBJECTS} --lr 0.1 --batch-size 320 --epochs 8 --schedule plateau --patience {patience} "
                           "--gamma 0.5")[1]
     assert [row["lr"] for row in rows(folder)] == pytest.approx([0.1 * part for part in expected], rel=1e-9, abs=0)
     assert [row["valid_loss"] for row in rows(folder)] == list(valid_losses)
@@ -225,7 +226,7 @@ def test_sgd_worked_out_by_hand_before_and_after_a_switch(flags, switched):
 
 def test_momentum_acts_after_the_switch(tmp_path):
     """One step before the switch, two after it: only the third one can tell the momentum."""
-    flags = f"{OBJECTS} --optim adam --batch-size 1600 --switch-after 1 --switch-lr 0.1"
+    flags = f"{OBJECTS} --optim adam --batch-size 320 --switch-after 1 --switch-lr 0.1"
     ends = [[weights(go(tmp_path, f"{flags} --epochs {epochs} --momentum {momentum}", run=f"a/{epochs}-{momentum}")[1])
              for momentum in (0, 0.9)] for epochs in (2, 3)]
     (slow_2, fast_2), (slow_3, fast_3) = ends
@@ -337,7 +338,7 @@ def test_the_score_of_rotated_valid_images_is_the_mean_of_both_ways(tmp_path):
 
 
 def test_faces_of_which_none_is_rotated_in_a_batch_train(tmp_path):
-    code, folder = go(tmp_path, FACES.replace("--batch-size 64", "--batch-size 1 --max-steps 40"))
+    code, folder = go(tmp_path, FACES.replace("--batch-size 64", "--batch-size 1 --optim adam --max-steps 40"))
     assert code == 0 and result_of(folder)["steps"] == 40
 
 
@@ -509,12 +510,12 @@ PLATEAU_OF_ALL = "--schedule plateau --split all"
     ("--test-each-epoch --test-weights best", "not the best on valid"),
     ("--test-weights none --test-each-epoch", "scores the weights of each epoch"),
     (f"{KEYPOINT} --test-each-epoch", "needs a test set"), (f"{KEYPOINT} --protocol report", "is for classes"),
-    # sizes of batches: 1600 train, 400 valid and 500 test images; caltech35 has 112 train images here
-    ("--model mlp --batch-size 1599", "leaves a step with one image"),
+    # sizes of batches: 320 train, 80 valid and 100 test images here; 112 train images of caltech35
+    ("--model mlp --batch-size 319", "leaves a step with one image"),
     ("--model resnet18 --batch-size 1", "leaves a step with one image"),
     (f"{BASE} --batch-size 37", "leaves a step with one image"),
-    ("--model mlp --batch-size 399 --protocol report", "leaves a step with one image"),
-    ("--model mlp --batch-size 499 --protocol report", "leaves a step with one image"),
+    ("--model mlp --batch-size 79 --protocol report", "leaves a step with one image"),
+    ("--model mlp --batch-size 99 --protocol report", "leaves a step with one image"),
     (f"{BASE} --drop-last --batch-size 113", "leaves nothing of 112 images"),
 ])
 def test_bad_flags_get_a_sentence_exit_2_and_no_folder(tmp_path, flags, words, capsys):
@@ -623,7 +624,7 @@ def test_early_stopping_waits_for_a_better_epoch_so_long(task, patience, valid, 
     assert state.epoch == last
 
 
-STOPPING = f"{OBJECTS} --channels 6,16 --batch-size 400 --lr 0.05"
+STOPPING = f"{OBJECTS} --channels 6,16 --batch-size 80 --lr 0.05"
 
 
 def script_valid_accuracies(monkeypatch, *accuracies):
@@ -685,7 +686,7 @@ def test_report_2s_protocol_changes_scores_and_no_weights(tmp_path):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("net", ["--model lenet5 --norm bn --fc-norm bn --dropout 0.3", "--model mlp"])
 def test_scoring_as_report_2_did_leaves_the_net_as_it_was(net, training):
-    plain, dataset, model = prepared(f"--synthetic --batch-size 100 {net}")
+    plain, dataset, model = prepared(f"--synthetic --batch-size 40 {net}")
     report = plain._replace(protocol="report")
     model.train(training)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -696,7 +697,7 @@ def test_scoring_as_report_2_did_leaves_the_net_as_it_was(net, training):
 
     assert train.evaluate(report, model, dataset, dataset.valid) != score
     assert untouched() and train.evaluate(plain, model, dataset, dataset.valid) == score
-    with pytest.raises(KeyError), models.scored_as_report_2(model.eval()):
+    with pytest.raises(KeyError), protocol.scored_as_report_2(model.eval()):
         model(dataset.batch(dataset.valid)[0])
         raise KeyError
     assert not any(layer.training for layer in model.modules())
@@ -751,7 +752,7 @@ def augmented_by_hand(images, draws):
     ("--model lenet5 --act relu --fc 128 --norm bn --dropout 0.3 --fc-norm bn", lenet5_by_hand),
     ("--model cnn --order pool-conv-bn-relu-dropout --dropout 0.2", cnn_by_hand)])
 def test_report_2s_scores_worked_out_by_hand(tmp_path, flags, forward):
-    code, folder = go(tmp_path, f"{flags} --synthetic --threads 1 --batch-size 150 --flip --pad-crop 4 --lr 0.05 "
+    code, folder = go(tmp_path, f"{flags} --synthetic --threads 1 --batch-size 30 --flip --pad-crop 4 --lr 0.05 "
                                 "--max-steps 15 --protocol report")
     settings, _, dataset = starts.restore(folder)
     last, metrics, w = rows(folder)[-1], result_of(folder)["metrics"], weights(folder)
@@ -759,7 +760,7 @@ def test_report_2s_scores_worked_out_by_hand(tmp_path, flags, forward):
     test = dataset.images[dataset.test]
     for images, indices, loss, accuracy in ((valid, dataset.valid, last["valid_loss"], last["valid_acc"]),
                                             (test, dataset.test, metrics["test_loss"], metrics["test_acc"])):
-        logits = torch.cat([forward(w, (part - 127.5) / 127.5) for part in images.float().split(150)])
+        logits = torch.cat([forward(w, (part - 127.5) / 127.5) for part in images.float().split(30)])
         targets = dataset.targets[indices]
         assert math.isclose(loss, F.cross_entropy(logits, targets).item(), rel_tol=1e-5)
         assert math.isclose(accuracy, (logits.argmax(1) == targets).double().mean().item(), rel_tol=1e-12)
@@ -780,7 +781,7 @@ def test_report_2s_protocol_augments_valid_images_anew_every_epoch_and_test_imag
                                    "--act relu --norm bn --protocol report"])
 def test_one_image_left_for_scoring_is_no_hindrance_where_batch_norm_can_do_with_it(tmp_path, flags):
     """Its statistics are not needed, or can be taken over the positions of the image."""
-    assert go(tmp_path, f"{flags} --synthetic --batch-size 399 --max-steps 1 --threads 1")[0] == 0
+    assert go(tmp_path, f"{flags} --synthetic --batch-size 79 --max-steps 1 --threads 1")[0] == 0
 
 
 # ---- the losses of report 5 -----------------------------------------------------------------------------------------
@@ -831,16 +832,16 @@ def test_every_loss_of_classes_trains_and_is_the_one_logged(tmp_path, loss):
 
 
 def test_square_is_logged_per_image_whatever_the_batch_and_is_mean_square_times_the_classes(tmp_path):
-    # Without batch norm, and weights that do not move; 1600 train and 400 valid images leave smaller last batches.
+    # Without batch norm, and weights that do not move; 320 train and 80 valid images leave smaller last batches.
     flags = f"{OBJECTS} --epochs 1 --lr 1e-30"
-    ways = ("--loss square --batch-size 100", "--loss square --batch-size 300", "--loss mean-square --batch-size 300")
+    ways = ("--loss square --batch-size 20", "--loss square --batch-size 60", "--loss mean-square --batch-size 60")
     folders = [go(tmp_path, f"{flags} {way}", run=f"a/{number}")[1] for number, way in enumerate(ways)]
     for column in ("train_loss", "valid_loss"):
         some, other, mean = (rows(folder)[0][column] for folder in folders)
         assert math.isclose(some, other, rel_tol=1e-5) and math.isclose(some, 10 * mean, rel_tol=1e-5)
     settings, model, dataset = starts.restore(folders[0])
     expected = rows(folders[0])[0]["valid_loss"]
-    for size in (400, 150, 7):
+    for size in (80, 30, 7):
         loss = train.evaluate(settings, model, dataset, dataset.valid, batch_size=size)[0]
         assert math.isclose(loss, expected, rel_tol=1e-5)
 
@@ -861,7 +862,7 @@ def test_a_step_of_square_is_that_of_mean_square_at_the_rate_times_batch_and_cla
 
 
 def test_label_smoothing_spreads_a_fraction_of_the_targets_in_the_training_loss_alone(tmp_path, trained):
-    flags = f"{OBJECTS} --channels 6,16 --batch-size 300 --epochs 1 --lr 1e-30 --init-from {trained}"
+    flags = f"{OBJECTS} --channels 6,16 --batch-size 60 --epochs 1 --lr 1e-30 --init-from {trained}"
     plain = go(tmp_path, flags, run="a/plain")[1]
     smoothed = go(tmp_path, f"{flags} --label-smoothing 0.2", run="a/smoothed")[1]
     _, model, dataset = starts.restore(smoothed)
