@@ -420,7 +420,8 @@ def train(settings, flags, stop_reason):
     """Trains, or goes on training, what the settings ask for. flags: as they were typed. Returns an exit code."""
     folder, start = Path(settings.runs, settings.run, f"seed{settings.seed}"), starts.first_run(settings)
     line = runs.join_lines(flags, runs.flags_line(start) if start else None)
-    if not settings.restart and same_run(settings, folder):
+    digest = starts.digest(starts.first_weights(settings))
+    if not settings.restart and same_run(settings, digest, folder):
         done = runs.finished_before(folder, flags, line)
         if done is not None:
             return done
@@ -429,10 +430,11 @@ def train(settings, flags, stop_reason):
         dropped = None
     dataset, model = prepare(settings, dropped)
     dropped = dataset.dropped.tolist() if settings.clean_by else None
-    digest = starts.digest(starts.first_weights(settings))
+    if digest is None:  # ImageNet's weights may have been downloaded just now
+        digest = starts.digest(starts.first_weights(settings))
     facts = {"init_digest": digest, "fingerprint": dataset.fingerprint, "dropped": dropped}
     with runs.locked(folder):
-        same = not settings.restart and same_run(settings, folder)
+        same = not settings.restart and same_run(settings, digest, folder)
         done = runs.finished_before(folder, flags, line) if same else None
         if done is not None:  # by another process, just now
             return done
@@ -461,10 +463,10 @@ def train(settings, flags, stop_reason):
     return runs.DIVERGED if result["status"] == "diverged" else runs.FINISHED
 
 
-def same_run(settings, folder):
-    """Was this folder made with the same settings, from the same first weights?"""
+def same_run(settings, digest, folder):
+    """Was this folder made with the same settings, from the same first weights (of this digest)?"""
+    ours = {**runs.identity(settings._asdict()), "init_digest": digest}
     file = starts.first_weights(settings)
-    ours = {**runs.identity(settings._asdict()), "init_digest": starts.digest(file)}
     if file and not file.exists():  # a folder that was copied without the run that it started from
         del ours["init_digest"]
     defaults = parse(["--model", settings.model, "--data", settings.data])

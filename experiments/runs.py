@@ -56,11 +56,11 @@ class Stopped(Exception):
 def write_atomically(content, path):
     """Writes bytes to a file such that after a crash either the old file or the whole new one is there.
 
-    A temporary file in the same folder is written, flushed to disk and renamed; then the folder is flushed too. Raises
-    OSError, on a full disk for instance, and then leaves the old file and no half of a new one.
+    A temporary file of this process in the same folder is written, flushed to disk and renamed; then the folder is
+    flushed too. Raises OSError, on a full disk for instance, and then leaves the old file and no half of a new one.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".tmp")
+    part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(part, "wb") as f:
             f.write(content)
@@ -411,6 +411,8 @@ def begin(folder, args, line, same):
         print(f"{folder} was made with other flags or is to be made anew; the old one is kept as {aside}")
     folder.mkdir(exist_ok=True)
     (folder / "failed.txt").unlink(missing_ok=True)
+    for half_written in folder.glob("*.tmp"):  # by a process that was killed
+        half_written.unlink()
     old = read_json(folder / "args.json")
     if not old:
         save_json(args, folder / "args.json")
@@ -433,6 +435,9 @@ def finished_before(folder, flags, line):
         return None
     if result["flags"] != flags:
         save_json({**result, "flags": flags}, folder / "result.json")
+    _, has_start, start = (flags_line(folder) or "").partition(" < ")
+    if has_start and " < " not in line:  # the run that it started from is not here
+        line = join_lines(line, start)
     write_flags_line(line, folder)
     print(f"{folder} was {result['status']} before, after {result['epochs']} epochs; --restart trains it anew")
     return DIVERGED if result["status"] == "diverged" else FINISHED

@@ -1,6 +1,7 @@
 """models.py, what its nets are made of and start from: report 2's norms and DropConnect, batch norm and dropout by hand
 of report 4 against torch.nn's, features and frozen parts, ImageNet weights."""
 import socket
+from pathlib import Path
 
 import pytest
 import torch
@@ -375,6 +376,25 @@ def test_imagenet_weights_that_are_not_there_or_not_these(imagenet):
     with pytest.raises(models.NoWeights, match=f"could not be downloaded .*no network here.* {how}"):
         models.load_imagenet(model, "resnet18")
     assert not list(kept.parent.iterdir()) and socket.getdefaulttimeout() is None
+
+
+class Hostile:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_nothing_in_a_file_of_weights_is_executed(tmp_path):
+    torch.save({"conv1.weight": Hostile(tmp_path / "executed")}, tmp_path / "mine.pth")
+    with pytest.raises(models.NoWeights, match="does not hold ImageNet weights"):
+        models.load_imagenet(models.build("resnet18"), "resnet18", tmp_path / "mine.pth")
+    assert not (tmp_path / "executed").exists()
+    torch.load(tmp_path / "mine.pth", weights_only=False)  # it would have been
+    assert (tmp_path / "executed").exists()
 
 
 def test_imagenet_weights_are_downloaded_once_into_torchvisions_cache(imagenet, monkeypatch):

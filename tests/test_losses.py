@@ -111,6 +111,14 @@ def test_triplet_losses_by_hand():
     assert math.isclose(losses.triplet_cosine(features, labels, 1.0).item(), expected)
 
 
+def test_distances_far_from_the_origin_are_exact():
+    # the squares of these numbers have more digits than float32 keeps
+    features = torch.tensor([[4096.0, 1], [4096, 1.5], [4096, 2], [4096, 3]])
+    labels = torch.tensor([0, 0, 1, 1])
+    # farthest of its class - nearest of the other + 0.25 of each anchor: 0.5 - 1, 0.5 - 0.5, 1 - 0.5, 1 - 1.5
+    assert losses.triplet_euclid(features, labels).item() == (0 + 0.25 + 0.75 + 0) / 4
+
+
 @pytest.mark.parametrize("loss", TRIPLETS)
 def test_gradients_of_triplet_losses(loss):
     features, labels = batch()

@@ -15,7 +15,7 @@ import train
 from conftest import ROOT
 from experiments import score, starts
 from helpers import (FACES, OBJECTS, SMALL, Hostile, change_args, go, no_training, result_of, script_valid_scores,
-                     substance, weights)
+                     smaller_data, substance, weights)
 
 pytestmark = pytest.mark.usefixtures("small_data")
 
@@ -265,13 +265,18 @@ def test_train_py_hands_the_whole_command_over(monkeypatch, words):
     assert handed.value.args == (python, [python, str(ROOT / "experiments/score.py"), *words])
 
 
-def test_the_command_as_typed(tmp_path, trained, unscored):
+def test_the_command_as_typed(tmp_path):
+    with smaller_data(cifar10=2000):  # all synthetic images, which the command draws too
+        folder = go(tmp_path, f"{OBJECTS} --channels 6,16 --max-steps 5 --test-weights none")[1]
+        settings, model, dataset = starts.restore(folder)
+        expected = train.evaluate(settings, model, dataset, dataset.test)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "train.py"), "--score", str(unscored / "nothing")]
+    command = [sys.executable, str(ROOT / "train.py"), "--score", str(folder / "nothing")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 2 and done.stderr.startswith("train.py: There is no finished run in "), done.stderr
     assert done.stderr.count("\n") == 1
-    command[-1] = str(unscored)
+    command[-1] = str(folder)
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert result_of(unscored)["metrics"] == result_of(trained[0])["metrics"]
+    metrics = result_of(folder)["metrics"]
+    assert (metrics["test_loss"], metrics["test_acc"]) == expected

@@ -312,8 +312,10 @@ def test_a_first_stage_trained_anew_makes_the_second_be_trained_anew_too(stages,
     assert substance(second.with_name("seed0.1")) == before and result_of(second)["init_digest"] != old_digest
     assert torch.equal(weights(second)["features.0.weight"], weights(first)["features.0.weight"])
     assert go(place, flags, run="a/second")[0] == 0 and "was finished before" in capsys.readouterr().out
+    line = runs.flags_line(second)
     shutil.rmtree(first)  # it stays finished without the folder of the first
     assert go(place, flags, run="a/second")[0] == 0 and "was finished before" in capsys.readouterr().out
+    assert runs.flags_line(second) == line
     assert go(place, f"{flags} --lr 0.2", run="a/second")[0] == 2
     assert "train that run first" in capsys.readouterr().err and not second.with_name("seed0.2").exists()
 
