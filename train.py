@@ -387,6 +387,8 @@ def resolve_run_flags(parser, flags, typed):
     scores = flags.test_weights != "none" or flags.test_each_epoch or flags.early_stop or flags.protocol == "report"
     refuse(flags.loss in losses.OF_FEATURES and scores,
            f"--loss {flags.loss} trains features, which answer nothing yet: no accuracy to stop by, and none to test")
+    refuse(flags.loss in losses.OF_FEATURES and flags.freeze == "features",
+           f"--loss {flags.loss} trains features: with --freeze features nothing would learn")
     refuse(flags.early_stop and flags.test_weights == "final",
            "--early-stop ends with the best epoch's weights; leave out --test-weights final")
     refuse(flags.schedule == "multistep" and not flags.milestones,

@@ -35,7 +35,7 @@ FINISHED, FAILED, BAD_INPUT, DIVERGED, STOPPED = 0, 1, 2, 3, 75
 NOT_IDENTITY = {"--runs": True, "--run": True, "--seed": True, "--data-dir": True, "--weights": True, "--device": True,
                 "--threads": True, "--stop-after": True, "--stop-at": True, "--save-every": True, "--restart": False,
                 "--score": True, "--again": False}
-FACTS = ("fingerprint", "dropped")  # args.json holds these too; they are found, not set
+FACTS = ("fingerprint", "dropped", "init_digest")  # args.json holds these too; they are found, not set
 FLAGS_FILE = "flags.txt"
 DONE = ("done", "diverged")
 STATES = (*DONE, "running", "interrupted", "failed", "missing")

@@ -159,7 +159,7 @@ def defaults(args):
     flags = parser.parse_args(["--model", args["model"], "--data", args["data"]])
     for room in (models, data, losses):
         room.resolve_flags(flags, {})
-    return vars(flags)
+    return {"protocol": "default", **vars(flags)}  # the flag of train.py that scoring asks for and that came later
 
 
 @torch.no_grad()

@@ -26,6 +26,16 @@ def small_data():
         yield
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, small_data):
+    """A file with the weights of a LeNet-5 with --channels 6,16 whose predictions are better than chance."""
+    import helpers
+
+    place = tmp_path_factory.mktemp("trained")
+    _, folder = helpers.go(place, f"{helpers.OBJECTS} --channels 6,16 --epochs 2 --lr 0.05")
+    return folder / "model.pt"
+
+
 @pytest.fixture
 def imagenet(tmp_path, monkeypatch):
     """Returns a file of random weights in the format of torchvision's ImageNet weights, and what it holds.

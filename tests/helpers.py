@@ -65,6 +65,11 @@ def prepared(flags):
     return settings, dataset, model
 
 
+def is_same_run(flags, folder):
+    """Would these flags, which name no first weights, go on with this folder?"""
+    return train.same_run(train.parse(flags.split()), None, folder)
+
+
 def stop_every(monkeypatch, steps):
     """Lets every start of a run come to so many steps, and no further."""
     def watch(started, stop_after, stop_at):

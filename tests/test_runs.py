@@ -16,8 +16,8 @@ import torch
 import train
 from conftest import ROOT
 from experiments import runs, score, starts
-from helpers import (FACES, OBJECTS, change_args, die_in_the_next_large_write, forkserver, go, read, result_of, rows,
-                     weights)
+from helpers import (FACES, OBJECTS, change_args, die_in_the_next_large_write, forkserver, go, is_same_run, read,
+                     result_of, rows, weights)
 
 pytestmark = pytest.mark.usefixtures("small_data")
 
@@ -371,8 +371,7 @@ def test_a_folder_from_before_a_flag_existed_is_the_same_run(tmp_path):
         "order", "init", "dropout", "normalise", "pretrained", "freeze", "autoaugment", "test_each_epoch", "early_stop",
         "label_smoothing", "input_noise", "input_dropout", "dropconnect", "fc_norm", "convs", "stem", "protocol",
         "stop_at", *NEWER_FLAGS])
-    assert train.same_run(train.parse(flags.split()), folder)
-    assert not train.same_run(train.parse(f"{flags} --dropout 0.1".split()), folder)
+    assert is_same_run(flags, folder) and not is_same_run(f"{flags} --dropout 0.1", folder)
     settings, model, dataset = starts.restore(folder)
     loss = train.evaluate(settings, model, dataset, dataset.test)[0]
     assert loss == result_of(folder)["metrics"]["test_loss"]
@@ -383,7 +382,7 @@ def test_a_folder_of_landmarks_from_before_losses_had_names_is_the_same_run(tmp_
     folder = go(tmp_path, flags)[1]
     change_args(folder, remove=NEWER_FLAGS)
     assert go(tmp_path, flags)[0] == 0 and "was finished before" in capsys.readouterr().out
-    assert not train.same_run(train.parse(f"{FACES} --max-steps 1 --drop-last".split()), folder)
+    assert not is_same_run(f"{FACES} --max-steps 1 --drop-last", folder)
     settings, model, dataset = starts.restore(folder)
     loss = train.evaluate(settings, model, dataset, dataset.valid)[0]
     assert loss == result_of(folder)["metrics"]["valid_loss"]
@@ -396,7 +395,7 @@ def test_a_folder_with_flags_that_are_gone_is_the_same_run_unless_they_did_somet
     flags = f"{OBJECTS} --max-steps 1"
     folder = go(tmp_path, flags)[1]
     change_args(folder, **gone)
-    assert train.same_run(train.parse(flags.split()), folder) == is_same
+    assert is_same_run(flags, folder) == is_same
     (folder / "model.pt").write_bytes(b"the old one")
     capsys.readouterr()
     assert go(tmp_path, flags)[0] == 0
@@ -416,7 +415,7 @@ def test_a_folder_with_flags_that_are_gone_is_the_same_run_unless_they_did_somet
 def test_which_settings_are_the_same_run(tmp_path, typed, is_same):
     args = {**train.parse([])._asdict(), "init_digest": None, "fingerprint": "0", "dropped": None}
     runs.save_json(args, tmp_path / "args.json")
-    assert train.same_run(train.parse(typed.split()), tmp_path) == is_same
+    assert is_same_run(typed, tmp_path) == is_same
 
 
 # ---- the line that the Makefile compares ----------------------------------------------------------------------------

@@ -24,7 +24,7 @@ TRAINED = f"{OBJECTS} --channels 6,16 --epochs 2 --lr 0.05 --data-dir its-own"
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, small_data):
+def both_folders(tmp_path_factory, small_data):
     """Two folders of the same run: scored on the test set in training, and not."""
     place = tmp_path_factory.mktemp("trained")
     scored = go(place, TRAINED, folder="scored")[1]
@@ -32,9 +32,9 @@ def trained(tmp_path_factory, small_data):
 
 
 @pytest.fixture
-def unscored(trained, tmp_path):
+def unscored(both_folders, tmp_path):
     """A copy of the folder that is not scored, as the run a/b."""
-    return shutil.copytree(trained[1], tmp_path / "runs/a/b/seed0")
+    return shutil.copytree(both_folders[1], tmp_path / "runs/a/b/seed0")
 
 
 def score_of(folder, *words):
@@ -56,16 +56,16 @@ def refusal(capsys, folder, *words):
 
 # ---- what is scored -------------------------------------------------------------------------------------------------
 
-def test_a_run_scored_afterwards_is_as_if_scored_in_training(trained, unscored):
+def test_a_run_scored_afterwards_is_as_if_scored_in_training(both_folders, unscored):
     before = result_of(unscored)
     assert before["metrics"]["test_loss"] is None and before["metrics"]["test_acc"] is None
     assert before["test_weights"] == "none" and before["test_evaluations"] == 0
     assert score_of(unscored) == 0
-    ours, theirs = substance(unscored), substance(trained[0])
+    ours, theirs = substance(unscored), substance(both_folders[0])
     assert ours[3].pop("flags") == theirs[3].pop("flags") + " --test-weights none"
     assert ours == theirs and ours[3]["test_weights"] == "final" and ours[3]["test_evaluations"] == 1
     assert "scored on test with the final weights, evaluation 1" in (unscored / "train.log").read_text()
-    assert {path.name for path in unscored.iterdir()} == {path.name for path in trained[0].iterdir()}
+    assert {path.name for path in unscored.iterdir()} == {path.name for path in both_folders[0].iterdir()}
 
 
 def test_the_best_weights_are_scored_where_asked_for_and_stay_so(unscored):
@@ -145,8 +145,8 @@ def test_the_test_set_is_not_scored_twice_unless_again_is_said_and_counted(unsco
     assert result_of(unscored) == {**first, "test_evaluations": 2}
 
 
-def test_a_run_scored_in_training_is_not_scored_afterwards(trained, tmp_path, capsys):
-    folder = shutil.copytree(trained[0], tmp_path / "seed0")
+def test_a_run_scored_in_training_is_not_scored_afterwards(both_folders, tmp_path, capsys):
+    folder = shutil.copytree(both_folders[0], tmp_path / "seed0")
     assert "was scored on the test set before" in refusal(capsys, folder)
     assert "--again" in refusal(capsys, folder, "--test-weights", "best")
     assert score_of(folder, "--again") == 0 and result_of(folder)["test_evaluations"] == 2

@@ -13,7 +13,7 @@ import losses
 import models
 import train
 from experiments import runs, starts
-from helpers import (BASE, OBJECTS, SMALL, go, no_training, prepared, read, result_of, rows, same, smaller_data,
+from helpers import (OBJECTS, SMALL, go, no_training, prepared, read, result_of, rows, same, smaller_data,
                      stop_every, substance, weights)
 
 pytestmark = pytest.mark.usefixtures("small_data")
