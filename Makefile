@@ -143,8 +143,10 @@ help: ## this list
 quickstart: ## on a bare machine: builds .venv, then exp-bn-dropout in miniature on generated faces; about two minutes
 	@$(MAKE) exp-bn-dropout SYNTHETIC=1 RUNS=runs-quickstart FLAGS="--batch-size 16 --epochs 30"
 
+# Two at a time, each with one thread, where pytest-xdist is installed.
+TWO_AT_A_TIME = $(if $(shell $(PY) -c 'import xdist' 2>/dev/null && echo yes),-n 2 --dist worksteal)
 test: | venv ## the tests
-	@$(PY) -m pytest -q tests
+	@$(PY) -m pytest -q tests $(TWO_AT_A_TIME)
 
 smoke: | venv ## every declared run for three steps on generated data
 	rm -rf runs-smoke

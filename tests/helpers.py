@@ -156,9 +156,10 @@ class Hostile:
 
 # ---- training in another process, which can be killed ---------------------------------------------------------------
 
-# A process that has torch imported already and forks per run: a test would otherwise wait 2 s for each import.
+# A process that has torch imported already and forks per run: a test would otherwise wait seconds for each import, and
+# most kills would hit a run that has not begun. The first optimizer of a process imports torch._dynamo.
 forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload(["train"])
+forkserver.set_forkserver_preload(["train", "torch._dynamo"])
 
 
 def die_in_the_next_large_write(limit):
