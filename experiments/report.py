@@ -6,6 +6,7 @@
 Exit codes: 0; 2 for bad arguments, a declaration that is wrong, or, after `exp`, runs that are not done.
 """
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -29,6 +30,9 @@ def main(argv=None):
     except runs.BadInput as e:
         print(f"report.py: {e}", file=sys.stderr)
         return runs.BAD_INPUT
+    except BrokenPipeError:  # whoever was reading, head say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return runs.FAILED
 
 
 def obey(options):

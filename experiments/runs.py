@@ -77,6 +77,12 @@ def write_atomically(content, path):
         os.close(folder)
 
 
+def remove_half_written(folder):
+    """Removes what a process was writing into this folder when it was killed. For whoever holds the run's lock."""
+    for file in folder.glob("*.tmp"):
+        file.unlink()
+
+
 def save_json(content, path):
     """Writes JSON atomically. Raises ValueError for nan and infinity, which strict JSON does not have."""
     write_atomically((json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), path)
@@ -411,8 +417,7 @@ def begin(folder, args, line, same):
         print(f"{folder} was made with other flags or is to be made anew; the old one is kept as {aside}")
     folder.mkdir(exist_ok=True)
     (folder / "failed.txt").unlink(missing_ok=True)
-    for half_written in folder.glob("*.tmp"):  # by a process that was killed
-        half_written.unlink()
+    remove_half_written(folder)
     old = read_json(folder / "args.json")
     if not old:
         save_json(args, folder / "args.json")

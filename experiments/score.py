@@ -62,6 +62,7 @@ def score(folder, weights=None, again=False, data_dir=None, device=None):
         raise BadInput(f"There is no finished run in {folder}: --score takes the folder of a run and seed, such as "
                        "runs/lenet_vgg/relu-wide/seed0.")
     with runs.locked(folder):
+        runs.remove_half_written(folder)
         result, args = runs.read_json(folder / "result.json"), runs.read_json(folder / "args.json")
         check(folder, args, result, again)
         if weights is None:
