@@ -66,7 +66,8 @@ ROOMS = {
 def imports_of(source):
     """Returns the modules of the project that Python source imports.
 
-    Imports within functions count, and so do those of a file that is run as a command. Importing one by a name that is worked out gives "?", for nobody knows which.
+    Imports within functions count, and so do those of a file that is run as a command. Importing one by a name that is
+    worked out gives "?", for nobody knows which.
     """
     found = set()
     for node in ast.walk(ast.parse(source)):
