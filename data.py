@@ -302,6 +302,13 @@ def seed_of(*words):
     return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:7], "big")
 
 
+def epoch_length(settings, dataset):
+    """Returns how many images an epoch of training visits and in how many steps."""
+    visits = 2 * len(dataset.train) if settings.rotated_copies else len(dataset.train)
+    full, rest = divmod(visits, settings.batch_size)
+    return visits, full + 1 if rest and not settings.drop_last else full
+
+
 def plan_epoch(settings, dataset, epoch):
     """Returns the Plan of an epoch of training, drawn from (seed, epoch) alone, so that resuming needs no state.
 
@@ -309,12 +316,10 @@ def plan_epoch(settings, dataset, epoch):
     """
     generator = torch.Generator().manual_seed(seed_of(settings.seed, epoch, "order"))
     n, device = len(dataset.train), dataset.train.device
-    visits = 2 * n if settings.rotated_copies else n
+    visits, steps = epoch_length(settings, dataset)
     order = torch.randperm(visits, generator=generator)
     upright = order < n if settings.rotated_copies else None
     draws = _draw_as_set(settings, visits, generator, device, upright)
-    full, rest = divmod(visits, settings.batch_size)
-    steps = full + 1 if rest and not settings.drop_last else full
     return Plan(dataset.train[order.to(device) % n], draws, settings.batch_size, steps)
 
 

@@ -113,9 +113,8 @@ def check_batches(settings, dataset, model):
     def leaves_one(images):
         return settings.batch_size == 1 or images % settings.batch_size == 1
 
-    plan = data.plan_epoch(settings, dataset, 1)
-    visits = len(plan.indices)
-    if not plan.steps:
+    visits, steps = data.epoch_length(settings, dataset)
+    if not steps:
         raise BadInput(f"--drop-last leaves nothing of {visits} images in batches of {settings.batch_size}. "
                        "Take a smaller --batch-size.")
     trains_one = settings.batch_size == 1 or (leaves_one(visits) and not settings.drop_last)
