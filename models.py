@@ -9,9 +9,6 @@ name. Each has an `input_shape` (c, h, w) and a `task`, "classes" or "landmarks"
 import argparse
 import inspect
 import math
-import socket
-import sys
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -103,7 +100,6 @@ class Keypoint(nn.Sequential):
         self.ip1 = nn.Sequential(nn.Linear(1280, 128), nn.PReLU())
         self.ip2 = nn.Sequential(nn.Linear(128, 128), nn.PReLU())
         self.ip3 = nn.Linear(128, 42)
-        self.to(memory_format=torch.channels_last)  # only a layout: on a CPU a step takes two thirds of the time
 
 
 class CifarNet(nn.Sequential):
@@ -330,6 +326,40 @@ class Net(CifarNet):
                     nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
 
 
+class NormaliseByBatch(torch.autograd.Function):
+    """y = weight * (x - mean) / sqrt(var + eps) + bias by the batch's own mean and variance, and its gradients.
+
+    With s = 1 / sqrt(var + eps), the normalised z = (x - mean) * s, the gradient g of y, and sums over the n values of
+    a channel (Ioffe and Szegedy, 2015, section 3):
+        d bias   = sum(g)
+        d weight = sum(g * z)
+        d x      = weight * s * (g - d bias / n - z * d weight / n)
+    Autograd would walk three times as often through memory, which is what these layers wait for.
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, eps):
+        over, shape = [0, 2, 3][:x.dim() - 1], [1, -1, 1, 1][:x.dim()]  # over all dimensions but 1
+        mean = x.mean(over)
+        centred = x - mean.view(shape)
+        var = (centred * centred).mean(over)  # as exact as torch.var, which takes four times as long
+        s = torch.rsqrt(var + eps)
+        ctx.save_for_backward(centred, weight, s)
+        ctx.mark_non_differentiable(mean, var)
+        return torch.addcmul(bias.view(shape), centred, (weight * s).view(shape)), mean, var
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g, *_):
+        centred, weight, s = ctx.saved_tensors
+        over, shape, n = [0, 2, 3][:g.dim() - 1], [1, -1, 1, 1][:g.dim()], g.numel() // g.shape[1]
+        d_bias = g.sum(over)
+        d_weight = (g * centred).sum(over) * s
+        d_x = torch.addcmul((-weight * s * d_bias / n).view(shape), g, (weight * s).view(shape))
+        d_x.addcmul_(centred, (-weight * s * s * d_weight / n).view(shape))
+        return d_x, d_weight, d_bias, None
+
+
 class BatchNorm(nn.Module):
     """Report 4: batch norm by hand (Ioffe and Szegedy, 2015), for each channel (dimension 1); it equals torch.nn's.
 
@@ -353,24 +383,23 @@ class BatchNorm(nn.Module):
     def forward(self, x):
         if x.dim() not in self.dims:
             raise ValueError(f"expected an input of {' or '.join(map(str, self.dims))} dimensions, got {x.dim()}")
-        x = x.to(torch.promote_types(x.dtype, self.weight.dtype))  # after bfloat16 layers, statistics are in float32
-        if self.training:
-            n = x.numel() // x.shape[1]
-            if n < 2:
-                raise ValueError(f"expected more than 1 value per channel when training, got {tuple(x.shape)}")
-            var, mean = torch.var_mean(x, [0, 2, 3][:x.dim() - 1], correction=0)  # over all dimensions but 1
-            with torch.no_grad():
-                self.num_batches_tracked += 1
-                fraction = 1 / self.num_batches_tracked.double() if self.momentum is None else self.momentum
-                self.running_mean += fraction * (mean - self.running_mean)
-                self.running_var += fraction * (var * n / (n - 1) - self.running_var)
-        else:
-            mean, var = self.running_mean, self.running_var
-        # (x - mean) / sqrt(var + eps) * weight + bias, with one multiplication and one addition per element
-        scale = self.weight * torch.rsqrt(var + self.eps)
-        shift = self.bias - mean * scale
-        shape = [1, -1, 1, 1][:x.dim()]
-        return x * scale.view(shape) + shift.view(shape)
+        dtype = x.dtype
+        x = x.to(torch.promote_types(dtype, self.weight.dtype))  # of bfloat16 inputs, statistics are in float32
+        if not self.training:
+            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+            shift = self.bias - self.running_mean * scale
+            shape = [1, -1, 1, 1][:x.dim()]
+            return torch.addcmul(shift.view(shape), x, scale.view(shape)).to(dtype)
+        n = x.numel() // x.shape[1]
+        if n < 2:
+            raise ValueError(f"expected more than 1 value per channel when training, got {tuple(x.shape)}")
+        y, mean, var = NormaliseByBatch.apply(x, self.weight, self.bias, self.eps)
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            fraction = 1 / self.num_batches_tracked.double() if self.momentum is None else self.momentum
+            self.running_mean += fraction * (mean - self.running_mean)
+            self.running_var += fraction * (var * n / (n - 1) - self.running_var)
+        return y.to(dtype)
 
 
 class BatchNorm1d(BatchNorm):
@@ -461,7 +490,6 @@ class FeatureNet(nn.Sequential):
         super().__init__()
         self.features = nn.Sequential(*layers, GlobalMaxPool())
         self.classifier = classifier
-        self.to(memory_format=torch.channels_last)  # only a layout, as in Keypoint
 
 
 def base():
@@ -525,8 +553,11 @@ def bottleneck_net():
 MODELS = {"keypoint": Keypoint, "lenet5": LeNet5, "vgg13": vgg13, "vgg16": vgg16, "vgg19": vgg19, "nin": NiN,
           "googlenet": GoogLeNet, "resnet18": resnet18, "vgg16_imagenet": vgg16_imagenet, "net": Net, "mlp": MLP,
           "cnn": CNN, "base": base, "basic_block": basic_block, "bottleneck": bottleneck_net}
-IMAGENET = {"resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",  # torchvision's weights
-            "vgg16_imagenet": "https://download.pytorch.org/models/vgg16-397923af.pth"}
+# The nets whose step is faster with channels_last memory, channel by channel of a pixel (results/bench.md). It is only
+# a layout; but dropout draws in the order of memory, and so for other values.
+CHANNELS_LAST = ("keypoint", "cnn", "base", "basic_block", "bottleneck")
+SMALL = ("lenet5", "net", "mlp")  # their steps are too short to gain from a second CPU thread
+IMAGENET = ("resnet18", "vgg16_imagenet")  # torchvision has ImageNet weights of these
 
 
 def flags_of(name):
@@ -655,44 +686,3 @@ def freeze(model, part):
 def count_parameters(model):
     """Returns the number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-class NoWeights(Exception):
-    """Pretrained weights are missing or are others. The message says what was looked for and how to get it."""
-
-
-def imagenet_file(name, file=None):
-    """Returns the path of the net's ImageNet weights: `file`, or where torchvision keeps its downloads."""
-    return Path(file) if file else Path(torch.hub.get_dir(), "checkpoints", Path(IMAGENET[name]).name)
-
-
-def load_imagenet(model, name, file=None):
-    """Loads torchvision's ImageNet weights, except those of the last linear layer, which stays as it was drawn.
-
-    They come from `file` or from torchvision's cache, into which they are downloaded. Raises NoWeights if that fails.
-    """
-    path = imagenet_file(name, file)
-    how = "Name another with --weights." if file else f"Put {path.name} there, or name a copy with --weights FILE."
-    if file and not path.is_file():
-        raise NoWeights(f"There is no file {file} with the ImageNet weights of {name}. "
-                        "Name one in torchvision's format, or leave --weights out.")
-    if not path.is_file():
-        digest = path.stem.rpartition("-")[2]  # its first digits, with which the file's name ends
-        timeout = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(20)  # torch would wait for ever where packets get lost
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(IMAGENET[name], path, digest, progress=sys.stderr.isatty())
-        except (OSError, RuntimeError) as e:  # no network, or a file of another digest
-            raise NoWeights(f"The ImageNet weights of {name} are not in {path} and could not be downloaded ({e}). "
-                            f"{how}") from e
-        finally:
-            socket.setdefaulttimeout(timeout)
-    last, _ = last_linear(model)
-    try:
-        weights = dict(torch.load(path, map_location="cpu", weights_only=True))
-        weights.update({key: value for key, value in model.state_dict().items() if key.startswith(last + ".")})
-        model.load_state_dict(weights)
-    except Exception as e:  # whatever torch makes of a file that holds no weights, or others
-        reason = " ".join(str(e).split())[:200]
-        raise NoWeights(f"{path} does not hold ImageNet weights of {name} ({reason}). {how}") from e

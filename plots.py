@@ -6,9 +6,9 @@
 Nothing here trains, reads a run folder or needs a display: the commands above, and all others, are in
 experiments/figures.py. Here a function draw_KIND returns a matplotlib Figure, and KIND(..., path) writes it as a PNG.
 
-A *record* is what one run left behind, as a dict: the content of its result.json and, under "curves", its log.jsonl by
-column: {"epoch": [1, 2, ...], "train_loss": [...], ...}, with None where a number is absent or was not finite.
-Losses of landmark nets are in px², accuracies are fractions. results/records.jsonl holds rows of the same shape.
+A *record* is a dict, a row of results/records.jsonl: a run's result.json and, under "curves", the columns of its log,
+{"epoch": [1, 2, ...], "train_loss": [...], ...}, with None where a number is absent or was not finite. Losses of
+landmark nets are in px², accuracies are fractions.
 """
 import math
 import os
@@ -102,12 +102,15 @@ def _note(group):
         if record["status"] != "finished":
             seed = f"seed {record['seed']} " if len(group) > 1 else ""
             notes.append(f"{seed}{record['status']}, epoch {_length([record])}")
+    if any(record.get("precision") == "bfloat16" for record in group):
+        notes.append("bfloat16")
     return f" ({'; '.join(notes)})" if notes else ""
 
 
 def _brief(group):
     """Returns a shorter note, without seeds and epochs by number: " (2 of 3 diverged)"."""
     states = [record["status"] for record in group if record["status"] != "finished"]
+    states += ["bfloat16" for record in group if record.get("precision") == "bfloat16"]
     notes = []
     for state in dict.fromkeys(states):
         notes.append(f"{states.count(state)} of {len(group)} {state}" if len(group) > 1 else state)
@@ -581,8 +584,7 @@ def draw_by_epoch(records, reported):
         used = _panel(ax, groups, looks, names, "acc", 1, epochs, parts={"test": "-"}) - {"test"} | {"measured"}
         for run, points in reported.items():
             x = sorted(points)
-            y = [100 * points[epoch] for epoch in x]
-            ax.plot(x, y, **looks[run], **style, zorder=3, label=f"{run} reported")
+            ax.plot(x, [100 * points[epoch] for epoch in x], **looks[run], **style, zorder=3, label=f"{run} reported")
             used.add("reported")
         ax.set_ylabel("test accuracy (%)")
         keys = {**_compared_keys(groups, 4, style), **_keys()}

@@ -72,7 +72,7 @@ def fit(settings, model, dataset, state, folder, stop_reason):
         for layer in model.frozen:
             layer.eval()
 
-        batches = dataset.batches(plan, state.step, steps)
+        batches = starts.with_bar(dataset.batches(plan, state.step, steps), settings, state, steps)
         for step, (x, y) in enumerate(batches, start=state.step):
             if reason := stop_reason():
                 state.step, state.seconds = step, state.seconds + time.monotonic() - started
@@ -126,24 +126,24 @@ def fit(settings, model, dataset, state, folder, stop_reason):
 def train_step(settings, model, optimizer, loss_function, x, y):
     """One update of the weights by a batch of images x (n, c, h, w) and targets y.
 
-    Returns the net's output, the loss (per image), the L2 term and the gradient's norm before clipping (None if it is
-    not clipped), all as tensors, so that nothing here waits for the device.
+    Returns the net's output, the loss (per image), the L2 term (None without --l2) and the gradient's norm before
+    clipping (None without --clip), all as tensors, so that nothing here waits for the device.
     """
     x = data.perturb(settings, x)
     output = predict(settings, model, x)
     loss = loss_function(output, y)
-    penalty = torch.zeros_like(loss)
-    if settings.l2:
-        penalty = settings.l2 * losses.l2_penalty(model)
     optimizer.zero_grad()
-    (loss + penalty).backward()
-    norm = None
+    loss.backward()
+    parameters = optimizer.param_groups[0]["params"]  # all of the net's; walking through its modules would take longer
+    penalty = norm = None
+    if settings.l2:
+        penalty = losses.add_l2(parameters, settings.l2)
     if settings.clip:
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip, foreach=True)
     optimizer.step()
     if settings.loss in losses.SUMS:
         loss = loss / len(y)
-    return output.detach(), loss.detach(), penalty.detach(), norm
+    return output.detach(), loss.detach(), penalty, norm
 
 
 def predict(settings, model, x):
@@ -156,7 +156,7 @@ def predict(settings, model, x):
     if not settings.bf16:
         return net(x)
     with torch.autocast(x.device.type, torch.bfloat16):
-        return net(x.to(memory_format=torch.channels_last)).float()
+        return net(x).float()
 
 
 @torch.no_grad()
@@ -246,15 +246,17 @@ def keep_best(state, row, model):
                       "valid_acc": row["valid_acc"], "weights": weights}
 
 
-
 # ---- building what is trained ---------------------------------------------------------------------------------------
 
 def prepare(settings, dropped=None):
-    """The data set and the net that the flags ask for, on their device. Raises BadInput or data.DataError.
+    """The data set and the net that the flags ask for, on their device. Raises BadInput, data.DataError and Stopped.
 
     dropped: the train images that were dropped when this run of --clean-by began; None: they are chosen now.
     """
-    dataset = data.for_run(settings)
+    try:
+        dataset = data.for_run(settings, fetch=True)
+    except KeyboardInterrupt as e:
+        raise Stopped(f"stopped by {e} while data were fetched; the same command goes on from there") from None
     if settings.clean_by:
         if dropped is None:  # chosen once for all: sums in another order could tip who is last
             dropped = starts.least_believed(settings, dataset)
@@ -263,8 +265,7 @@ def prepare(settings, dropped=None):
     model = starts.build(settings, dataset)
     starts.load_first_weights(settings, model)
     starts.check_batches(settings, dataset, model)
-    layout = torch.channels_last if settings.bf16 else torch.preserve_format
-    return dataset.to(settings.device), model.to(settings.device, memory_format=layout)
+    return dataset.to(settings.device), starts.place(settings, model)
 
 
 def make_optimizer(settings, model, switched=False):
@@ -272,9 +273,10 @@ def make_optimizer(settings, model, switched=False):
     kind, lr = settings.optim, settings.lr
     if switched:
         kind, lr = settings.switch_optim, settings.switch_lr
+    common = {"lr": lr, "weight_decay": settings.weight_decay, "fused": True}  # fused: all parameters in one operation
     if kind == "adam":
-        return torch.optim.Adam(model.parameters(), lr=lr, weight_decay=settings.weight_decay)
-    return torch.optim.SGD(model.parameters(), lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
+        return torch.optim.Adam(model.parameters(), **common)
+    return torch.optim.SGD(model.parameters(), momentum=settings.momentum, **common)
 
 
 def make_scheduler(settings, optimizer):
@@ -344,11 +346,14 @@ def make_parser():
     add("--valid-rotation", default=0.0, type=data.degrees, metavar="DEG",
         help="at the end, also score the valid images rotated by DEG both ways (report 1's remark); 0: do not")
     add("--max-steps", type=data.count, help="end after so many steps, whatever --epochs says: for trying things out")
-    add("--bf16", action="store_true", help="bfloat16 autocast and channels-last memory; the reports used float32")
+    add("--bf16", action="store_true",
+        help="train in bfloat16 (autocast), for processors and GPUs that have it; the reports used float32")
     add("--deterministic", action="store_true", help="on CUDA: only kernels that always give the same bits (slower)")
     add("--device", help="cpu, cuda, cuda:1; default: cuda where there is one")
-    add("--threads", type=data.count, help="CPU threads; default: torch's choice; a resumed run keeps its first number")
-    add("--save-every", default=30, type=data.not_negative, metavar="S", help="least seconds between checkpoints")
+    add("--threads", type=data.count, help="CPU threads; default: one for the nets that gain nothing from more, else as "
+                                           "many as torch chooses; a resumed run keeps its first number")
+    add("--save-every", type=data.not_negative, metavar="S",
+        help="least seconds between checkpoints; default: 30, or 300 for nets of more than ten million parameters")
     add("--stop-after", type=runs.seconds, metavar="TIME", help="save and exit with 75 after 90s, 55m, 1h30m")
     add("--stop-at", type=data.whole, metavar="S", help="the same at this moment, in seconds since 1970 (date +%%s)")
     add("--restart", action="store_true", help="train anew; an old folder is kept aside as seedK.1")
@@ -410,7 +415,7 @@ def resolve_run_flags(parser, flags, typed):
     refuse(faces and flags.protocol == "report", "--protocol report is for classes; faces21 has landmarks")
 
     flags.device = starts.device(flags.device)
-    flags.threads = flags.threads or torch.get_num_threads()
+    flags.threads = flags.threads or starts.threads(flags.model)
     flags.run = flags.run or runs.name_of(flags.model, typed)
     refuse(not runs.is_name(flags.run), f"--run {flags.run} is no name of a run: at most 150 letters, digits and "
                                         ". , = _ - between slashes")
@@ -422,14 +427,12 @@ def train(settings, flags, stop_reason):
     """Trains, or goes on training, what the settings ask for. flags: as they were typed. Returns an exit code."""
     folder, start = Path(settings.runs, settings.run, f"seed{settings.seed}"), starts.first_run(settings)
     line = runs.join_lines(flags, runs.flags_line(start) if start else None)
-    digest = starts.digest(starts.first_weights(settings))
+    digest, dropped = starts.digest(starts.first_weights(settings)), None
     if not settings.restart and same_run(settings, digest, folder):
         done = runs.finished_before(folder, flags, line)
         if done is not None:
             return done
         dropped = runs.read_json(folder / "args.json").get("dropped")
-    else:
-        dropped = None
     dataset, model = prepare(settings, dropped)
     dropped = dataset.dropped.tolist() if settings.clean_by else None
     if digest is None:  # ImageNet's weights may have been downloaded just now
@@ -441,16 +444,14 @@ def train(settings, flags, stop_reason):
         if done is not None:  # by another process, just now
             return done
         args = runs.begin(folder, {**settings._asdict(), **facts}, line, same)
-        settings = settings._replace(threads=args["threads"])  # sums differ between one thread and two
-        torch.set_num_threads(settings.threads)
+        settings = starts.as_begun(settings, args, model)
+        model = starts.place(settings, model)
         try:
             optimizer = make_optimizer(settings, model)
             state = State(optimizer, make_scheduler(settings, optimizer))
             runs.load_checkpoint(folder, model, state, settings.device, lambda: make_optimizer(settings, model, True))
-            begins = f"goes on after epoch {state.epoch}, step {state.step}" if state.rows or state.step else "begins"
-            runs.say(folder, f"{settings.run} seed {settings.seed} {begins}: {models.count_parameters(model):,} "
-                             f"parameters, {dataset.source}, train {len(dataset.train)} valid {len(dataset.valid)} "
-                             f"test {len(dataset.test)}, {settings.device}, {settings.threads} threads")
+            runs.say(folder, f"{starts.beginning(state)} with {flags}")
+            runs.say(folder, starts.description(settings, model, dataset))
             runs.rewrite_log(state.rows, folder)
             status = fit(settings, model, dataset, state, folder, stop_reason)
             source = runs.read_json(start / "result.json") if start else {}
@@ -501,7 +502,7 @@ def finish(settings, model, dataset, state, folder, status, origin):
     result = {"status": status, "run": settings.run, "seed": settings.seed, "metrics": finite(metrics),
               "test_weights": settings.test_weights, "test_evaluations": evaluations,
               "params": models.count_parameters(model), "steps": state.steps, "max_steps": settings.max_steps,
-              "threads": settings.threads, "data": data.facts(settings, dataset), **origin,
+              "threads": settings.threads, "precision": starts.precision(settings), "data": data.facts(settings, dataset), **origin,
               **runs.made_with(torch.device(settings.device))}
     runs.finish(folder, result, state.rows)
     return result
@@ -531,9 +532,10 @@ def main(argv=None):
         if settings.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
+            torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it did not write
         return train(settings, runs.identity_flags(argv), stop_reason)
     except (BadInput, data.DataError) as e:
-        print(f"train.py: {e}", file=sys.stderr)
+        runs.complain("train.py", e)
         return runs.BAD_INPUT
     except Stopped as e:
         print(f"train.py: {e}", file=sys.stderr)

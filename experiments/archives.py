@@ -1,81 +1,28 @@
-"""Downloads files and unpacks archives: paths and bytes, whatever they hold.
+"""Files in archives and folders: paths and bytes, whatever they hold.
 
-`download` goes on with a file that broke off. `extract` writes the files of a zip or tar into a folder, and never
-anywhere else. The rest is about folders: what is visible in one, what tells two states of it apart, where a cache goes.
+`extract` writes the files of a zip or tar into a folder, and never anywhere else. `content_digest` says whether
+a folder holds what it should. The rest tells what is visible in a folder, whether it has changed, and where a cache is.
 """
 import contextlib
 import hashlib
-import http.client
 import os
-import sys
 import tarfile
 import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
-
-from tqdm import tqdm
 
 CACHE_NAME = "small-cnn-reports"  # this project's folder in the user's cache
 
 
-# ---- downloading ----------------------------------------------------------------------------------------------------
-
-def download(url, file, timeout=30):
-    """Downloads `url` into `file`, and goes on where an earlier call broke off.
-
-    timeout: seconds without a byte after which the server is given up. What has come by then stays in the file.
-    Raises OSError, ValueError or http.client.HTTPException where the file is still incomplete.
-    """
-    have = file.stat().st_size if file.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    request = urllib.request.Request(url, headers=headers)
-    try:
-        response = urllib.request.urlopen(request, timeout=timeout)
-    except urllib.error.HTTPError as e:
-        if e.code == 416 and have:  # nothing is left to send: the digest will tell whether the file is whole
-            return
-        raise
-    with response:
-        if response.status != 206:  # this server cannot send a part: everything comes again
-            have = 0
-        total = have + int(response.headers.get("Content-Length", 0))
-        begins = "going on at" if have else "starting,"
-        print(f"{url}: {begins} {have / 1e6:.1f} of {total / 1e6:.1f} MB", flush=True)
-        bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=file.name, disable=None)
-        with open(file, "ab" if have else "wb") as out, bar:
-            while chunk := response.read1(1 << 18):  # read() would drop what it has when the connection stalls
-                out.write(chunk)
-                bar.update(len(chunk))
-    size = file.stat().st_size
-    if size < total:
-        raise ConnectionError(f"broke off at {size / 1e6:.1f} of {total / 1e6:.1f} MB")
-
-
-def download_any(urls, file, digest, timeout=30):
-    """Downloads `file` from the first of these addresses that sends a file with the SHA-256 `digest`.
-
-    Returns whether one did. Says on stderr why an address was given up. A broken download is kept for the next address
-    or the next call; a whole file with another digest is thrown away.
-    """
-    for url in urls:
-        try:
-            download(url, file, timeout)
-        except (OSError, ValueError, http.client.HTTPException) as e:
-            print(f"{url}: {reason(e)}; trying the next address", file=sys.stderr)
-            continue
-        if sha256(file) == digest:
-            return True
-        file.unlink()
-        print(f"{url}: the file's SHA-256 is not the official one; it was thrown away", file=sys.stderr)
-    return False
-
-
 def reason(error):
-    """Returns the first line of an exception's message, or its type where it has none."""
-    message = str(error).strip() or type(error).__name__
+    """Returns what an exception says, in one line and without its number; its type where it says nothing."""
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
+        error = error.reason
+    message = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
     return message.splitlines()[0].rstrip(":")
 
+
+# ---- digests --------------------------------------------------------------------------------------------------------
 
 def sha256(path):
     """Returns the SHA-256 of a file as 64 hexadecimal digits. Raises OSError where it cannot be read."""
@@ -83,22 +30,43 @@ def sha256(path):
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+def content_digest(folder):
+    """Returns one SHA-256 of all files below `folder`: that of the lines "SHA256  PATH", sorted by path.
+
+    PATH is relative to the folder, with slashes. The command `sha256sum` prints the same lines. Raises OSError where a
+    file cannot be read.
+    """
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    lines = [f"{sha256(folder / path)}  {path}\n" for path in paths]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 # ---- unpacking ------------------------------------------------------------------------------------------------------
 
 def extract(archive, folder, max_files, max_bytes):
-    """Writes the files of a zip or tar into `folder`, and returns how many there were.
+    """Writes the files of a zip or tar into `folder`, and returns how many there were. Raises as `write_files` does.
 
-    What macOS adds to archives is left out. Count and size are checked while the files come out, so that a small
-    archive cannot fill the disk. Raises ValueError for a file that would land outside the folder, for a link or a
-    device, and for too many files or bytes. Other exceptions come where the archive is none or is damaged, or the disk
-    is full. What was written until then stays: the caller removes the folder.
+    Other exceptions come where the archive is none or is damaged.
+    """
+    return write_files(_members(archive), folder, max_files, max_bytes)
+
+
+def write_files(members, folder, max_files, max_bytes):
+    """Writes the files of an archive into `folder`, and returns how many there were.
+
+    members: yields (name, open file), or (name, None) for a link or a device. What macOS adds to archives is left out.
+    Count and size are checked while the files come out, so that a small archive cannot fill the disk. Raises ValueError
+    for a file that would land outside the folder, for a link or a device, and for too many files or bytes; OSError
+    where the disk is full. What was written until then stays: the caller removes the folder.
     """
     too_much = f"more than {max_files} files or {max_bytes >> 30} GiB"
     files = size = 0
-    for name, content in _members(archive):
+    for name, content in members:
         path = (folder / name).resolve()
         if not path.is_relative_to(folder.resolve()):
             raise ValueError(f"{name} would land outside the folder")
+        if content is None:
+            raise ValueError(f"{name} is a link or device, which no data set has")
         if "__MACOSX" in path.parts or path.name.startswith("._"):
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,23 +83,29 @@ def extract(archive, folder, max_files, max_bytes):
 
 
 def _members(archive):
-    """Yields (name, open file) for every file in a zip or tar."""
+    """Yields (name, open file) for every file in a zip or tar, and (name, None) for a link or device."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as z:
             for member in z.infolist():
                 if not member.is_dir():
                     yield member.filename, z.open(member)
         return
-    with tarfile.open(archive) as t:
-        for member in t:
-            if member.isreg():
-                yield member.name, t.extractfile(member)
-            elif not member.isdir():
-                raise ValueError(f"{member.name} is a link or device, which no data set has")
-        if t.fileobj.tell() <= t.offset:  # the loop also ends, silently, where a tar was cut between two of its files
-            raise ValueError("its end is missing")
-        while t.fileobj.read(1 << 20):  # gzip compares its checksum at the very end
-            pass
+    with tarfile.open(archive) as tar:
+        yield from tar_members(tar)
+
+
+def tar_members(tar):
+    """Yields (name, open file) for every file in an open tarfile.TarFile, and (name, None) for a link or device.
+
+    Each file is to be read before the next one is asked for. Raises ValueError where the end of the tar is missing.
+    """
+    for member in tar:
+        if not member.isdir():
+            yield member.name, tar.extractfile(member) if member.isreg() else None
+    if tar.fileobj.tell() <= tar.offset:  # the loop also ends, silently, where a tar was cut between two of its files
+        raise ValueError("its end is missing")
+    while tar.fileobj.read(1 << 20):  # gzip compares its checksum at the very end
+        pass
 
 
 # ---- folders --------------------------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def operate(x, ops, amounts, mix=None):
     chains = ops.shape[1]
     ops, amounts = ops.flatten(0, 1), amounts.flatten(0, 1)
     kinds, orders = ops.sort(0)  # images with the same operation become neighbours
-    kinds, orders, ranks = torch.stack([kinds, orders, orders.argsort(0)]).to(x.device)
+    kinds, orders, ranks = torch.stack([kinds, orders, orders.argsort(0)]).to(x.device, non_blocking=True)
     ends = x.repeat_interleave(chains, 0)
     for op, kind, order, rank, amount in zip(ops.T, kinds.T, orders.T, ranks.T, amounts.T):
         counts = op.bincount(minlength=len(OPS)).tolist()

@@ -3,24 +3,27 @@
     make report                                  # merges what is finished in runs/, then makes them; never trains
     python experiments/report.py report --runs runs-of-another-box
 """
-from experiments import claims, declarations, figures, records
-from experiments.tables import in_line, made_on, markdown, measured, metrics_of, shown_wants, table
+from experiments import claims, costs, declarations, figures, records
+from experiments.tables import in_line, made_on, markdown, measured, metrics_of, precision_table, shown_wants, table
 
 README = declarations.ROOT / "README.md"
 BEGIN, END = "<!-- measured: written by make report -->", "<!-- end of measured -->"
 
 
 def make_report(declared, runs_dir, data_dir="data"):
-    """Merges finished runs into results/records.jsonl and writes results/REPORT.md, results/figures/ and the README."""
+    """Merges finished runs into results/records.jsonl and writes results/REPORT.md, figures/ and costs.md, and the
+    README."""
     records.merge(declared, runs_dir, data_dir)
-    found = [record for record in records.read_records() if declared["run"].get(record["run"]) == record["flags"]]
+    kept = [record for record in records.read_records() if declared["run"].get(record["run"]) == record["flags"]]
+    found = records.one_of_each_seed(kept)
     results = records.RECORDS.parent
     summaries = []
     for report in declared["pages"]:
         for name in comparisons_of(declared, report):
             draw(declared, name, found, runs_dir, data_dir)
-        (results / f"{report}.md").write_text(page(declared, report, found))
+        (results / f"{report}.md").write_text(page(declared, report, found, records.both_precisions(kept)))
         summaries.append(summary(declared, report, found))
+    (results / "costs.md").write_text(costs.page(declared, found))
     before, _, rest = README.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     README.write_text(before + BEGIN + "\n\n" + "\n".join(summaries) + "\n" + END + after)
@@ -53,8 +56,8 @@ def draw(declared, name, found, runs_dir, data_dir):
                  min(seeds, default=0), for_results=True)
 
 
-def page(declared, report, found):
-    """The text of results/REPORT.md."""
+def page(declared, report, found, pairs=()):
+    """The text of results/REPORT.md. pairs: records of the same run and seed in float32 and in bfloat16."""
     of_report = declared["pages"][report]
     mine = [record for record in found if declarations.report_of(record["run"]) == report]
     measured_on = made_on(mine) if mine else "Nothing measured yet."
@@ -70,6 +73,10 @@ def page(declared, report, found):
         if is_comparison(ours):
             paths = figures.of_comparison(name, records.RECORDS.parent / "figures")
             lines += [f"![{path.stem}](figures/{path.name})\n" for path in paths]
+    mine = [pair for pair in pairs if declarations.report_of(pair[0]["run"]) == report]
+    if mine:
+        lines += ["## What bfloat16 costs", "", "The same run and seed in both precisions.", "",
+                  precision_table(mine), ""]
     lines += ["## Claims", "", claims.claims_table(declared, of_report["claims"], found), ""]
     return "\n".join(lines)
 

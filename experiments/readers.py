@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from experiments import archives
 
+NAMES = ("cifar10", "faces21", "caltech35")
 CIFAR_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 # The md5 of the official files: the data set's page has no stronger digest of them.
 CIFAR_BATCHES = {
@@ -30,7 +31,9 @@ CIFAR_BATCHES = {
 CALTECH_PARTS = ("train", "val", "test", "addition")  # by number
 FACE_SIDE = 112  # pixels
 IMAGES = (".png", ".jpg", ".jpeg")
-COURSE_COPY = "it is the course's own copy: put its archive on this box and run `python data.py unpack ARCHIVE`"
+LOOKED_FOR = {"cifar10": "cifar10/cifar-10-batches-py, cifar-10-batches-py and cifar10/train",
+              "faces21": "faces21/I/label.txt and faces21/II/label.txt",
+              "caltech35": "caltech35/{" + ",".join(CALTECH_PARTS) + "}"}
 
 
 class DataError(Exception):
@@ -48,18 +51,22 @@ def locate(name, root="data"):
                 return folder, _read_cifar_batches
         if (root / "cifar10" / "train").is_dir():
             return root / "cifar10", _read_cifar_folders
-        raise DataError(f"No CIFAR-10 under {root}: looked for cifar10/cifar-10-batches-py, cifar-10-batches-py and "
-                        "cifar10/train. Get it with `python data.py fetch cifar10`, or unpack an archive with "
-                        "`python data.py unpack ARCHIVE`.")
-    if name == "faces21":
+    elif name == "faces21":
         if any((root / name / part / "label.txt").is_file() for part in ("I", "II")):
             return root / name, _read_faces
-        raise DataError(f"No {name} under {root}: looked for {name}/I/label.txt and {name}/II/label.txt. "
-                        f"To get it: {COURSE_COPY}.")
-    if all((root / name / part).is_dir() for part in CALTECH_PARTS):
+    elif all((root / name / part).is_dir() for part in CALTECH_PARTS):
         return root / name, _read_caltech
-    parts = ",".join(CALTECH_PARTS)
-    raise DataError(f"No {name} under {root}: looked for {name}/{{{parts}}}. To get it: {COURSE_COPY}.")
+    raise DataError(missing(name, root))
+
+
+def missing(name, root, and_also=""):
+    """Returns what is said where a data set is not there: what was looked for, and how to get it.
+
+    and_also: goes on with the first sentence.
+    """
+    title = "CIFAR-10" if name == "cifar10" else name
+    return (f"No {title} under {root}: looked for {LOOKED_FOR[name]}{and_also}. Get it with `python data.py fetch "
+            f"{name}`, or put its archive on this box and run `python data.py unpack ARCHIVE`.")
 
 
 def identify(folder):

@@ -141,9 +141,10 @@ def read_records():
 def merge(declared, runs_dir, data_dir="data"):
     """Takes finished full-length runs on real data from `runs_dir` into results/records.jsonl.
 
-    Of a run and seed the newest counts; no row is ever dropped. Prints a line for every result that is left out.
+    Of a run and seed the newest counts, and one made in bfloat16 is kept beside one in float32; no row is ever dropped.
+    Prints a line for every result that is left out.
     """
-    rows = {(record["run"], record["seed"]): record for record in read_records()}
+    rows = {key_of(record): record for record in read_records()}
     for file in sorted(Path(runs_dir).glob("*/*/seed*/result.json")):
         folder = file.parent
         if not re.fullmatch(r"seed\d+", folder.name):  # seed0.1 was put aside
@@ -158,7 +159,7 @@ def merge(declared, runs_dir, data_dir="data"):
             continue
         record["curves"] = rounded(record["curves"])
         record["finished_at"] = finished_at(folder)
-        key = record["run"], record["seed"]
+        key = key_of(record)
         old = rows.get(key, {})
         if old.get("finished_at", "") > record["finished_at"]:
             print(f"left out: {folder} (older than the record)")
@@ -170,6 +171,30 @@ def merge(declared, runs_dir, data_dir="data"):
     text = "".join(json.dumps(rows[key], allow_nan=False) + "\n" for key in sorted(rows))
     RECORDS.parent.mkdir(exist_ok=True)
     runs.write_atomically(text.encode(), RECORDS)
+
+
+def key_of(record):
+    """What a row of the file is found by: run, seed, and whether it was made in bfloat16."""
+    return record["run"], record["seed"], in_bfloat16(record)
+
+
+def in_bfloat16(record):
+    """Was this run made in bfloat16? Records of older versions do not say; they were not."""
+    return record.get("precision") == "bfloat16"
+
+
+def one_of_each_seed(records):
+    """The records without those in bfloat16 of which there is the same run and seed in float32, as in the reports."""
+    in_float32 = {(record["run"], record["seed"]) for record in records if not in_bfloat16(record)}
+    return [record for record in records
+            if not in_bfloat16(record) or (record["run"], record["seed"]) not in in_float32]
+
+
+def both_precisions(records):
+    """Pairs of records of one run and seed, (in float32, in bfloat16), in the order of the latter."""
+    in_float32 = {(record["run"], record["seed"]): record for record in records if not in_bfloat16(record)}
+    return [(in_float32[record["run"], record["seed"]], record) for record in records
+            if in_bfloat16(record) and (record["run"], record["seed"]) in in_float32]
 
 
 def why_not(declared, record, folder):
@@ -198,4 +223,4 @@ def finished_at(folder):
     """When a run finished or diverged, by the last line of its train.log that says so, as 2026-01-02T00:00:00Z."""
     log = folder / "train.log"
     text = log.read_text() if log.exists() else ""
-    return max(re.findall(r"^(?:finished|diverged) at (\S+):", text, re.MULTILINE), default="")
+    return max(re.findall(r"^(?:\S+ seed \d+: )?(?:finished|diverged) at (\S+):", text, re.MULTILINE), default="")

@@ -6,6 +6,8 @@
 Exit codes: 0; 2 for bad arguments, a declaration that is wrong, or, after `exp`, runs that are not done.
 """
 import argparse
+import contextlib
+import fcntl
 import os
 import re
 import sys
@@ -14,8 +16,9 @@ from pathlib import Path
 if __name__ == "__main__":  # run as a file: the project's folder is where imports begin
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from experiments import ask, claims, declarations, figures, pages, runs, status
-from experiments.tables import made_on, table
+# What brings torch or matplotlib, seconds to load, is imported where something is made: a comparison that is as it was
+# is said in a moment.
+from experiments import declarations, runs, status, unchanged
 
 
 def main(argv=None):
@@ -38,8 +41,9 @@ def main(argv=None):
 def obey(options):
     """Does what the command line asks for. Returns an exit code; raises BadInput for wrong declarations and names."""
     declared = declarations.declarations()
-    declarations.check(declared, figures.KINDS, claims.names_by_report())
-    known = declared["run"] if options.command == "status" else declared["exp"]
+    if options.command not in ("exp", "done"):
+        check(declared)
+    known = declared["run"] if options.command in ("status", "done") else declared["exp"]
     unknown = [name for name in options.names if name not in known]
     if unknown:
         raise runs.BadInput(f"{', '.join(unknown)} is not declared; there are {', '.join(known)}.")
@@ -50,18 +54,29 @@ def obey(options):
         well = status.show_list(declared)
     elif options.command == "exp":
         well = make_exp(declared, names, options)
+    elif options.command == "done":
+        well = status.status(declared, names, options, lines=False)
     elif options.command == "status":
         status.status(declared, names, options)
     else:
+        from experiments import pages
+
         pages.make_report(declared, options.runs, options.data_dir)
     return runs.FINISHED if well else runs.BAD_INPUT
+
+
+def check(declared):
+    """Raises BadInput, naming the file, for figures of no known kind and claims that no function judges."""
+    from experiments import claims, figures
+
+    declarations.check(declared, figures.KINDS, claims.names_by_report())
 
 
 def make_parser():
     """The parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
-    parser.add_argument("command", choices=("list", "status", "exp", "report"))
-    parser.add_argument("names", nargs="*", help="comparisons (exp) or runs (status); default: all")
+    parser.add_argument("command", choices=("list", "status", "done", "exp", "report"))
+    parser.add_argument("names", nargs="*", help="comparisons (exp) or runs (status, done); default: all")
     parser.add_argument("--runs", default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--data-dir", default="data", help="folder of the data sets (default: data)")
     parser.add_argument("--seeds", default="0", help='seeds, as in "0 1 2" (default: 0)')
@@ -72,28 +87,63 @@ def make_parser():
 def make_exp(declared, names, options):
     """Writes figures and table of each comparison into RUNS/figures/exp-NAME/, prints the table, and the status last.
 
-    Returns whether all runs of these comparisons are done or diverged.
+    Where nothing changed since they were made they are left as they are, and named. Returns whether all runs of these
+    comparisons are done or diverged.
     """
-    for name in names:
-        print("\n" + status.heading(declared, name))
-        found = records_of(declared, name, options)
-        if not found:
-            print("nothing trained yet")
-            continue
-        out = Path(options.runs, "figures", f"exp-{name}")
-        out.mkdir(parents=True, exist_ok=True)
-        text = text_of(declared, name, found, options.flags)
-        (out / "table.md").write_text(text)
-        print(text)
-        paths = figures.draw(declared, name, found, out, "", options.runs, options.data_dir, options.seeds[0])
-        for path in paths:
-            print(f"wrote {path}")
-    of_names = dict.fromkeys(run for name in names for run in declared["exp"][name])
-    return status.status(declared, of_names, options, lines=False)
+    digests = {name: unchanged.digest(declared, name, options) for name in names}
+    folders = {name: Path(options.runs, "figures", f"exp-{name}") for name in names}
+    if not all(unchanged.files_of(folders[name], digests[name]) for name in names):
+        check(declared)
+    with one_at_a_time():
+        for name in names:
+            there = unchanged.files_of(folders[name], digests[name])
+            print("\n" + status.heading(declared, name))
+            if there:
+                print(f"as before: its table and figures are in {folders[name]}")
+                continue
+            paths = make_comparison(declared, name, options, folders[name])
+            if paths:
+                unchanged.keep(folders[name], digests[name], paths)
+        of_names = dict.fromkeys(run for name in names for run in declared["exp"][name])
+        well = status.status(declared, of_names, options, lines=False)
+        sys.stdout.flush()
+    return well
+
+
+@contextlib.contextmanager
+def one_at_a_time():
+    """Lets one process of this project print and draw at a time: `make -j2 exp-flip exp-adam` ends with two tables."""
+    with open(declarations.ROOT / "Makefile") as file:
+        with contextlib.suppress(OSError):  # some network file systems lock only what may be written
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def make_comparison(declared, name, options, out):
+    """Prints the table of a comparison and writes it, table.md, and the figures into the folder `out`.
+
+    Returns the paths of these files; none where nothing is trained yet.
+    """
+    found = records_of(declared, name, options)
+    if not found:
+        print("nothing trained yet")
+        return []
+    from experiments import figures
+
+    out.mkdir(parents=True, exist_ok=True)
+    text = text_of(declared, name, found, options.flags)
+    (out / "table.md").write_text(text)
+    print(text)
+    paths = figures.draw(declared, name, found, out, "", options.runs, options.data_dir, options.seeds[0])
+    for path in paths:
+        print(f"wrote {path}")
+    return [out / "table.md", *paths]
 
 
 def records_of(declared, name, options):
     """The records of a comparison's runs, also of those not finished, but not of those made with other flags."""
+    from experiments import ask
+
     found = []
     for run in declared["exp"][name]:
         expected = declarations.expected_line(declared, run, options.flags)
@@ -110,6 +160,9 @@ def records_of(declared, name, options):
 
 def text_of(declared, name, found, extra_flags):
     """The table of a comparison and below it verdicts and where it was measured, or why it says nothing."""
+    from experiments import claims
+    from experiments.tables import made_on, table
+
     finished = [record for record in found if record["status"] != "unfinished"]
     text = table(declared, name, finished) + "\n\n"
     if any(record["data"]["synthetic"] for record in finished):

@@ -33,7 +33,7 @@ FINISHED, FAILED, BAD_INPUT, DIVERGED, STOPPED = 0, 1, 2, 3, 75
 # The flags that say where and how a run is made, not what it is, and whether each takes a value. Two runs that differ
 # only in these are the same run. train.py, the Makefile and the report all ask here.
 NOT_IDENTITY = {"--runs": True, "--run": True, "--seed": True, "--data-dir": True, "--weights": True, "--device": True,
-                "--threads": True, "--stop-after": True, "--stop-at": True, "--save-every": True, "--restart": False,
+                "--threads": True, "--bf16": False, "--stop-after": True, "--stop-at": True, "--save-every": True, "--restart": False,
                 "--score": True, "--again": False}
 FACTS = ("fingerprint", "dropped", "init_digest")  # args.json holds these too; they are found, not set
 FLAGS_FILE = "flags.txt"
@@ -176,8 +176,9 @@ def save_checkpoint(folder, model, state):
                "rng": torch.get_rng_state(), "cuda_rng": None}
     if state.scheduler is not None:
         content["scheduler"] = state.scheduler.state_dict()
-    if torch.cuda.is_initialized():
-        content["cuda_rng"] = torch.cuda.get_rng_state()
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        content["cuda_rng"] = torch.cuda.get_rng_state(device)
     if (folder / "checkpoint.pt").exists():
         os.replace(folder / "checkpoint.pt", folder / "checkpoint.1.pt")
     save_torch(content, folder / "checkpoint.pt")
@@ -194,21 +195,22 @@ def load_checkpoint(folder, model, state, device, second_optimizer):
     files = [file for file in (folder / "checkpoint.pt", folder / "checkpoint.1.pt") if file.exists()]
     for file in files:
         try:
-            content = torch.load(file, map_location=device, weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
             model.load_state_dict(content.pop("model"))
             if content["switched"]:
                 state.optimizer = second_optimizer()
-            state.optimizer.load_state_dict(content.pop("optimizer"))
+            load_optimizer(state.optimizer, content.pop("optimizer"))
             schedule = content.pop("scheduler")
             if schedule:
                 state.scheduler.load_state_dict(schedule)
-            torch.set_rng_state(content.pop("rng").cpu())
+            torch.set_rng_state(content.pop("rng"))
             cuda_rng = content.pop("cuda_rng")
-            if cuda_rng is not None and torch.cuda.is_available():
-                torch.cuda.set_rng_state(cuda_rng.cpu())
+            if cuda_rng is not None and torch.device(device).type == "cuda":
+                torch.cuda.set_rng_state(cuda_rng, device)
             if isinstance(content["tallies"], torch.Tensor):  # the rows of older checkpoints have no names
                 loss, counted, penalty = content["tallies"]
                 content["tallies"] = {"loss": loss, "penalty": penalty, "correct": counted, "left_out": counted.clone()}
+            content["tallies"] = {name: row.to(device) for name, row in content["tallies"].items()}
             vars(state).update(content)
             return
         except Exception as e:  # whatever torch makes of a torn file or of another one
@@ -217,16 +219,60 @@ def load_checkpoint(folder, model, state, device, second_optimizer):
         raise BadInput(f"No checkpoint in {folder} can be read; --restart trains anew and keeps this folder aside.")
 
 
+def load_optimizer(optimizer, content):
+    """Gives an optimizer the content of its state_dict; Adam's counts of steps stay where it wants them.
+
+    Each buffer gets the memory layout of its parameter, which may be another one than when it was saved: fused
+    optimizers walk through both as they lie in memory.
+    """
+    import torch
+
+    optimizer.load_state_dict(content)
+    for parameter, buffers in optimizer.state.items():
+        for name, buffer in buffers.items():
+            if torch.is_tensor(buffer) and buffer.shape == parameter.shape:
+                buffers[name] = torch.empty_like(parameter, requires_grad=False).copy_(buffer)
+
+
 def remove_checkpoints(folder):
     """Removes what a finished run no longer needs."""
     for file in folder.glob("checkpoint*"):
         file.unlink()
 
 
+# ---- what one make remembers -----------------------------------------------------------------------------------------
+
+def note(line):
+    """Appends a line to the notes of the make that runs this, in the file SAID. Returns the lines that were there.
+
+    Where no make is under way, or its file cannot be written, there are none.
+    """
+    if not os.environ.get("SAID"):
+        return []
+    try:
+        with open(os.environ["SAID"], "a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            lines = file.read().splitlines()
+            file.write(line + "\n")
+    except OSError:
+        return []
+    return lines
+
+
+def complain(program, sentence):
+    """Prints what is wrong on stderr, once in a make: data that are missing are missing for thirty runs alike."""
+    line = f"{program}: {sentence}"
+    in_one_line = " ".join(line.split())
+    if in_one_line not in note(in_one_line):
+        print(line, file=sys.stderr, flush=True)
+
+
 # ---- logs -----------------------------------------------------------------------------------------------------------
 
 def say(folder, line):
-    """Appends a line to train.log and prints it."""
+    """Appends a line to train.log and prints it. It begins with the run's name, since several may share a terminal."""
+    line = f"{folder.parent.parent.name}/{folder.parent.name} seed {folder.name.removeprefix('seed')}: {line}"
     with open(folder / "train.log", "a") as f:
         f.write(line + "\n")
     with contextlib.suppress(BrokenPipeError):  # whoever was reading has gone; the training has not
@@ -471,7 +517,7 @@ def finish(folder, result, rows):
 def state_of(folder, line):
     """Where a run stands: (one of STATES, a word on it). `line` is what flags.txt must hold for the run to count."""
     if is_locked(folder):
-        return "running", f"after epoch {epochs_done(folder)}"
+        return "running", progress(folder)
     try:
         result = read_json(folder / "result.json")
         made_with = flags_line(folder)
@@ -486,14 +532,43 @@ def state_of(folder, line):
     if (folder / "failed.txt").exists():
         return "failed", (folder / "failed.txt").read_text().partition("\n")[0]
     if folder.exists():
-        return "interrupted", f"after epoch {epochs_done(folder)}"
+        return "interrupted", progress(folder)
     return "missing", ""
 
 
-def epochs_done(folder):
-    """The number of epochs in a folder's log."""
-    log = folder / "log.jsonl"
-    return log.read_text().count("\n") if log.exists() else 0
+def progress(folder):
+    """How far a run has come and how long it will still take: "after epoch 12 of 250, about 35 min left".
+
+    As long as its epochs took so far; with --early-stop "at most" so long. Nobody knows where --max-steps cuts it off.
+    """
+    try:
+        times, args = read_log(folder / "log.jsonl")["seconds"], read_json(folder / "args.json")
+    except BadInput:
+        return "whose log or args.json is broken"
+    words = f"after epoch {len(times)}"
+    if not args.get("epochs") or args.get("max_steps"):
+        return words
+    words += f" of {args['epochs']}"
+    left = time_left(times, args["epochs"])
+    if left is None:
+        return words
+    return f"{words}, {'at most' if args.get('early_stop') else 'about'} {left} left"
+
+
+def time_left(times, epochs):
+    """How long a run of so many epochs will still take, in words, by the seconds of those that are done; else None."""
+    times = [seconds for seconds in times if seconds]
+    if not times or len(times) >= epochs:
+        return None
+    return duration((epochs - len(times)) * statistics.median(times))
+
+
+def duration(seconds):
+    """A time in words, in whole minutes and at least one: "35 min", "3 h 20 min"."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def seconds(text):

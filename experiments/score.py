@@ -100,7 +100,7 @@ def main(argv=None):
             raise BadInput("--score is given an empty value; it takes the folder of a run and seed")
         return score(args.score, args.test_weights, args.again, args.data_dir, args.device)
     except (BadInput, data.DataError) as e:
-        print(f"train.py: {e}", file=sys.stderr)
+        runs.complain("train.py", e)
         return runs.BAD_INPUT
     except Stopped as e:
         print(f"train.py: {e}", file=sys.stderr)

@@ -6,16 +6,18 @@ import argparse
 import collections
 import copy
 import hashlib
+import os
 import re
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from tqdm import tqdm
 
 import data
 import losses
 import models
-from experiments import runs
+from experiments import imagenet, runs
 from experiments.runs import BadInput
 
 
@@ -57,10 +59,78 @@ def device(name):
     return name
 
 
+def place(settings, model):
+    """Moves a net to the run's device, in the memory layout in which it is fastest there, and returns it."""
+    channels_last = settings.model in models.CHANNELS_LAST or settings.bf16
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return model.to(settings.device, memory_format=layout)
+
+
+def as_begun(settings, args, model):
+    """The settings of a run that begins or goes on, with what it keeps of its first start, and its saving interval.
+
+    args: the content of its args.json. Sums differ between one thread and two, and between precisions. Torch is told
+    the number of threads.
+    """
+    save_every = settings.save_every
+    if save_every is None:
+        save_every = 300 if models.count_parameters(model) > 10_000_000 else 30  # large nets: 400 MB a checkpoint
+    torch.set_num_threads(args["threads"])
+    return settings._replace(threads=args["threads"], bf16=args.get("bf16", False), save_every=save_every)
+
+
+def threads(model):
+    """The number of CPU threads for a net, by its name, where none is given."""
+    return 1 if model in models.SMALL else torch.get_num_threads()
+
+
+def precision(settings):
+    """What a run multiplies in: "float32", "bfloat16" or, for convolutions on newer GPUs unless told otherwise, "tf32".
+
+    TF32 is float32 with 10 bits of mantissa instead of 23, which torch takes for float32 there.
+    """
+    if settings.bf16:
+        return "bfloat16"
+    on_gpu = settings.device.startswith("cuda")
+    if on_gpu and torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability(settings.device)[0] >= 8:
+        return "tf32"
+    return "float32"
+
+
+def beginning(state):
+    """How a run says that it begins, or from where it goes on."""
+    if state.rows or state.step:
+        return f"goes on after epoch {state.epoch}, step {state.step}"
+    return "begins"
+
+
+def description(settings, model, dataset):
+    """What a run says of itself when it begins: the size of its net, its data, and what it runs on."""
+    words = [f"{models.count_parameters(model):,} parameters", dataset.source,
+             f"train {len(dataset.train)} valid {len(dataset.valid)} test {len(dataset.test)}", settings.device,
+             f"{settings.threads} threads", precision(settings)]
+    if settings.bf16 and settings.device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        words.append("which this processor does not have: it will be several times slower than float32")
+    return ", ".join(words)
+
+
+def with_bar(batches, settings, state, steps):
+    """The batches of an epoch, with a progress bar on a terminal once the epoch has taken two seconds.
+
+    It shows the steps, their rate and how long the run will still take after this epoch, by the epochs before it.
+    """
+    title = f"{settings.run} epoch {state.epoch + 1}/{settings.epochs}"
+    left = runs.time_left([row["seconds"] for row in state.rows], settings.epochs - 1)
+    if left is not None:
+        title += f", then {left}"
+    disable = True if os.environ.get("TQDM_DISABLE") else None  # make sets it; None: shown on a terminal only
+    return tqdm(batches, title, steps, leave=False, initial=state.step, disable=disable, delay=2, unit=" steps")
+
+
 def first_weights(settings):
     """The file that --pretrained, --init-from or --clean-by names, or the final weights of the run named; else None."""
     if settings.pretrained:
-        return models.imagenet_file(settings.model, settings.weights)
+        return imagenet.file_of(settings.model, settings.weights)
     if settings.init_from and settings.init_from.endswith(".pt"):
         return Path(settings.init_from)
     run = settings.init_from or settings.clean_by
@@ -90,8 +160,8 @@ def load_first_weights(settings, model):
     """
     if settings.pretrained:
         try:
-            models.load_imagenet(model, settings.model, settings.weights)
-        except models.NoWeights as e:
+            imagenet.load(model, settings.model, settings.weights)
+        except imagenet.NoWeights as e:
             raise BadInput(str(e)) from e
     elif settings.init_from:
         file = first_weights(settings)
@@ -146,8 +216,7 @@ def restore(folder, data_dir=None, device="cpu", weights="model.pt"):
         dataset = data.drop(dataset, torch.tensor(args["dropped"], dtype=torch.int64))
     model = build(settings, dataset)
     model.load_state_dict(torch.load(folder / weights, map_location=device, weights_only=True))
-    layout = torch.channels_last if settings.bf16 else torch.preserve_format
-    return settings, model.eval().to(device, memory_format=layout), dataset.to(device)
+    return settings, place(settings, model.eval()), dataset.to(device)
 
 
 def defaults(args):

@@ -7,12 +7,9 @@ import collections
 import sys
 from pathlib import Path
 
-import data
-import models
-import train
+# What brings torch, seconds to load, is imported where it is used: the status of runs that are done needs none of it.
 from experiments import runs
 from experiments.declarations import as_dict, expected_line, source_of
-from experiments.tables import plural, shown_wants
 
 
 def status(declared, names, options, lines=True):
@@ -34,7 +31,8 @@ def status(declared, names, options, lines=True):
                 print(f"  {state:12}{run} seed {seed}" + (f"  {word}" if word else ""))
     for lack, of_runs in lacking.items():
         if lack:
-            print(f"  {len(of_runs)} run{plural(of_runs)} cannot be trained as things are: {lack}")
+            many = "1 run" if len(of_runs) == 1 else f"{len(of_runs)} runs"
+            print(f"  {many} cannot be trained as things are: {lack}")
     counted = ", ".join(f"{count[state]} {state}" for state in runs.STATES if count[state])
     print(f"status: {counted or 'nothing declared'}")
     return all(state in runs.DONE for state in count)
@@ -45,6 +43,9 @@ def what_lacks(declared, run, seed, options):
 
     The run that it starts from, or whose net cleans its data, is made before it; what that one lacks, this one lacks.
     """
+    import data
+    from experiments import imagenet
+
     source = source_of(declared, run)
     if source and not Path(options.runs, source, f"seed{seed}", "result.json").exists():
         lack = what_lacks(declared, source, seed, options)
@@ -52,7 +53,7 @@ def what_lacks(declared, run, seed, options):
             return lack
     flags = as_dict(f"{declared['run'][run]} {options.flags}")
     if "pretrained" in flags:
-        file = models.imagenet_file(flags["model"])
+        file = imagenet.file_of(flags["model"])
         if not file.exists():
             return (f"the ImageNet weights of {flags['model']} are not in {file} yet. With a network train.py "
                     f"downloads them; without one copy {file.name} there.")
@@ -70,6 +71,8 @@ def show_list(declared):
     Returns whether train.py takes the flags of all runs. Those whose flags it refuses are named after the list, on
     stderr.
     """
+    from experiments.tables import shown_wants
+
     print("all: " + ", ".join(f"report-{report}" for report in sorted(declared["pages"])))
     for name, names in declared["exp"].items():
         print("\n" + heading(declared, name))
@@ -91,6 +94,8 @@ def heading(declared, name):
 
 def wrong_flags(declared):
     """Sentences, with file and line, on the declared runs whose flags train.py refuses or make cannot follow."""
+    import train
+
     sentences = []
     for run, flags in declared["run"].items():
         try:

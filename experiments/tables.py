@@ -9,7 +9,7 @@ import data
 import train
 from experiments import ask, starts
 from experiments.declarations import as_dict, changed, printed_by_epoch, short
-from experiments.records import difference, final, number, value
+from experiments.records import difference, final, in_bfloat16, number, value
 
 # Of landmarks, the columns beside the valid loss. A "late" metric is the median of the last 10 epochs.
 OF_LANDMARKS = ("late_valid_loss", "late_train_loss", "best_valid_loss", "valid_loss_turned")
@@ -175,10 +175,33 @@ def rows_of(declared, name, by_run, records):
         if has_triplets:
             counts = [value(record, "left_out") for record in mine]
             row.append(", ".join(f"{x}" for x in counts if x is not None) or "–")
-        diverged = sum(record["status"] == "diverged" for record in mine)
-        row.append(f"{len(mine)}, {diverged} diverged" if diverged else f"{len(mine)}")
+        row.append(seeds_cell(mine))
         rows.append(row)
     return head, rows
+
+
+def seeds_cell(records):
+    """How many seeds a run has, how many of them diverged, and how many were made in bfloat16."""
+    diverged = sum(record["status"] == "diverged" for record in records)
+    halved = sum(in_bfloat16(record) for record in records)
+    words = [str(len(records))]
+    if diverged:
+        words.append(f"{diverged} diverged")
+    if halved:
+        words.append("in bfloat16" if halved == len(records) else f"{halved} in bfloat16")
+    return ", ".join(words)
+
+
+def precision_table(pairs):
+    """A table of the same runs in float32 and in bfloat16: accuracy or loss, and seconds an epoch."""
+    rows = []
+    for in_float32, in_half in pairs:
+        metrics = [name for name in ("test_acc", "valid_acc", "valid_loss") if in_float32["metrics"].get(name)]
+        metric = metrics[0] if metrics else "train_loss"
+        rows.append([short(in_float32["run"]), in_float32["seed"], in_words(metric),
+                     measured([in_float32], metric), measured([in_half], metric),
+                     f"{in_float32['seconds_per_epoch']:.1f} s", f"{in_half['seconds_per_epoch']:.1f} s"])
+    return markdown(["run", "seed", "metric", "float32", "bfloat16", "an epoch in float32", "in bfloat16"], rows)
 
 
 def columns_of(declared, name, records):

@@ -14,6 +14,12 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["OMP_NUM_THREADS"] = "1"
+# On a machine with GPUs, tests and all that they start use the CPU. test_cuda.py alone shows its own process the GPUs.
+VISIBLE_GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # None: all of them
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# No test asks the network for anything, nor does what it starts: nobody listens at this proxy.
+os.environ.update(http_proxy="http://127.0.0.1:1", https_proxy="http://127.0.0.1:1", no_proxy="127.0.0.1,localhost")
+os.environ.pop("CIFAR10_URL", None)
 torch.set_num_threads(1)
 
 

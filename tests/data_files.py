@@ -1,9 +1,12 @@
-"""What the tests of data need: small data sets written to disk, a folder to be alone in, a disk that is full."""
+"""What the tests of data need: small data sets and archives on disk, a folder to be alone in, a disk that is full."""
 import contextlib
 import hashlib
+import io
 import os
 import pickle
 import resource
+import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -17,7 +20,6 @@ def alone(tmp_path, monkeypatch):
     """Every test in a folder of its own, so that no default path leads to real data or to the user's cache."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
-    monkeypatch.setenv("no_proxy", "*")
 
 
 @contextlib.contextmanager
@@ -125,3 +127,22 @@ def caltech_folder(root, classes=12):
         lines.append(f"t{c}.png,{c}\n")
     (folder / "test" / "annotions.txt").write_text("".join(lines[::-1]))  # in any order
     return folder
+
+
+# ---- archives -------------------------------------------------------------------------------------------------------
+
+def packed(path, files):
+    """Writes an archive with `files` {name: bytes}; its kind follows the ending of `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
+            for name, content in files.items():
+                z.writestr(name, content)
+        return path
+    kind = {".gz": "w:gz", ".xz": "w:xz", ".bz2": "w:bz2", ".tar": "w"}[path.suffix]
+    with tarfile.open(path, kind) as t:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            t.addfile(member, io.BytesIO(content))
+    return path

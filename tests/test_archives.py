@@ -1,187 +1,23 @@
-"""archives.py and data.py's command line: download, extract, fetch, unpack, info. No network but this machine's own."""
+"""archives.py, unpacking, and data.py's command line."""
+import errno
 import hashlib
-import http.server
-import io
-import shutil
-import socket
+import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
+import urllib.error
 import warnings
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import alone, assert_sentences, image_folder, official_batches, small_disk  # noqa: F401
+from data_files import alone, assert_sentences, image_folder, packed, small_disk  # noqa: F401
 
 import data
-from experiments import archives, readers
+from experiments import archives, downloads, readers
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def packed(path, files):
-    """Writes an archive with `files` {name: bytes}; its kind follows the ending of `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
-            for name, content in files.items():
-                z.writestr(name, content)
-        return path
-    kind = {".gz": "w:gz", ".xz": "w:xz", ".bz2": "w:bz2", ".tar": "w"}[path.suffix]
-    with tarfile.open(path, kind) as t:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            t.addfile(member, io.BytesIO(content))
-    return path
-
-
-# ---- fetch ----------------------------------------------------------------------------------------------------------
-
-class Mirror(http.server.BaseHTTPRequestHandler):
-    """/whole serves the archive. The others do not know Range or length, stop half-way, or send something else."""
-
-    def do_GET(self):
-        content, kind = self.server.content, self.path.strip("/")
-        if kind == "404":
-            return self.send_error(404)
-        if kind == "babble":
-            return self.wfile.write(b"220 no web server\r\n\r\n")
-        begin = self.headers["Range"]
-        start = int(begin.removeprefix("bytes=").removesuffix("-")) if begin and kind != "no-range" else 0
-        if start >= len(content):
-            return self.send_error(416)
-        body = b"something else" * 100 if kind == "other" else content[start:]
-        self.send_response(206 if start else 200)
-        if kind == "chunks":
-            self.send_header("Transfer-Encoding", "chunked")
-        elif kind != "no-length":
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if kind == "chunks":
-            self.wfile.write(b"%x\r\n" % len(body))
-        if kind in ("broken", "chunks", "stall"):
-            body = body[: len(content) // 2]
-        self.server.sent.append((kind, start, len(body)))
-        self.wfile.write(body)
-        if kind == "stall":
-            self.wfile.flush()
-            self.server.over.wait(20)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """A server on this machine: .fetch(kind, ...) fetches from it, .content is the archive, .sent what it sent."""
-    official_batches(tmp_path / "made" / "cifar-10-batches-py", monkeypatch)
-    folder = tmp_path / "made" / "cifar-10-batches-py"
-    files = {f"cifar-10-batches-py/{path.name}": path.read_bytes() for path in folder.iterdir()}
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
-    server.content = packed(tmp_path / "made" / "cifar.tar.gz", files).read_bytes()
-    server.sent, server.over = [], threading.Event()
-
-    def fetch(*kinds, timeout=5):
-        urls = [kind if "://" in kind else f"http://127.0.0.1:{server.server_port}/{kind}" for kind in kinds]
-        data.fetch(tmp_path / "data", urls, hashlib.sha256(server.content).hexdigest(), timeout)
-    server.fetch = fetch
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.over.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def refused():
-    """An address where nobody listens."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{s.getsockname()[1]}/"
-
-
-def assert_fetched(tmp_path):
-    assert len(data.load("cifar10", tmp_path / "data").images) == 40
-    # neither archive nor temporary folder is left
-    assert {path.name for path in (tmp_path / "data").iterdir()} == {"cifar10", ".cache"}
-
-
-def test_fetch_and_unpack(tmp_path, mirror, capsys):
-    mirror.fetch("whole")
-    assert mirror.sent == [("whole", 0, len(mirror.content))]
-    assert_fetched(tmp_path)
-    mirror.fetch("whole")  # nothing to do
-    assert len(mirror.sent) == 1 and "there already" in capsys.readouterr().out
-
-
-def test_fetch_goes_on_in_the_next_call(tmp_path, mirror):
-    half, size = len(mirror.content) // 2, len(mirror.content)
-    with pytest.raises(data.DataError, match="run the same command again.*kept in"):
-        mirror.fetch("broken")
-    assert (tmp_path / "data" / "cifar-10-python.tar.gz.part").read_bytes() == mirror.content[:half]
-    mirror.fetch("whole")
-    assert mirror.sent == [("broken", 0, half), ("whole", half, size - half)]
-    assert_fetched(tmp_path)
-
-
-@pytest.mark.parametrize("first", ["broken", "chunks", "404", "other", "babble", "refused", "nonsense://x"])
-def test_fetch_goes_on_at_the_next_address(tmp_path, mirror, capsys, first):
-    mirror.fetch(refused() if first == "refused" else first, "whole")
-    start = len(mirror.content) // 2 if first in ("broken", "chunks") else 0  # what "other" sent was thrown away
-    assert mirror.sent[-1] == ("whole", start, len(mirror.content) - start)
-    assert capsys.readouterr().err.count("\n") == 1
-    assert_fetched(tmp_path)
-
-
-def test_fetch_from_servers_that_know_less(tmp_path, mirror):
-    half, size = len(mirror.content) // 2, len(mirror.content)
-    mirror.fetch("broken", "no-range")
-    assert mirror.sent == [("broken", 0, half), ("no-range", 0, size)]
-    assert_fetched(tmp_path)
-    shutil.rmtree(tmp_path / "data")
-    mirror.fetch("no-length")
-    assert_fetched(tmp_path)
-
-
-def test_fetch_gives_a_stalled_server_up(tmp_path, mirror):
-    started, half = time.monotonic(), len(mirror.content) // 2
-    mirror.fetch("stall", "whole", timeout=0.5)
-    assert time.monotonic() - started < 10
-    assert mirror.sent[-1] == ("whole", half, len(mirror.content) - half)  # what had come was kept
-    assert_fetched(tmp_path)
-
-
-def test_fetch_of_a_file_that_is_whole(tmp_path, mirror):
-    """Killed, or out of disk, between download and unpacking: the server has nothing more to send and says 416."""
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "cifar-10-python.tar.gz.part").write_bytes(mirror.content)
-    mirror.fetch("whole")
-    assert mirror.sent == []
-    assert_fetched(tmp_path)
-
-
-def test_fetch_fails_everywhere(tmp_path, mirror, capsys):
-    with pytest.raises(data.DataError, match="any of 3 addresses") as e:
-        mirror.fetch("404", "other", refused())
-    assert_sentences(str(e.value))
-    assert list((tmp_path / "data").iterdir()) == [] and capsys.readouterr().err.count("\n") == 3
-
-
-def test_a_download_that_breaks_off_says_where(tmp_path, mirror, capsys):
-    url = f"http://127.0.0.1:{mirror.server_port}/"
-    size, half = len(mirror.content), len(mirror.content) // 2
-    with pytest.raises(ConnectionError, match=f"broke off at {half / 1e6:.1f} of {size / 1e6:.1f} MB"):
-        archives.download(url + "broken", tmp_path / "x", 5)
-    archives.download(url + "whole", tmp_path / "x", 5)
-    assert (tmp_path / "x").read_bytes() == mirror.content
-    first, second = capsys.readouterr().out.splitlines()
-    assert "starting, 0.0 of" in first and f"going on at {half / 1e6:.1f} of" in second
 
 
 # ---- unpack ---------------------------------------------------------------------------------------------------------
@@ -206,7 +42,7 @@ def test_unpack(tmp_path, capsys, name, top, ending):
     mac = {f"__MACOSX/{file}": b"mac" for file in files} | {f"{top}._{name}": b"mac"}
     outside = {"README.md": b"outside of the data set"}
     archive = packed(tmp_path / f"upload.{ending}", mac | outside | files)
-    folder = data.unpack(archive, tmp_path / "data")
+    folder = downloads.unpack(archive, tmp_path / "data")
     assert folder == tmp_path / "data" / name and [path.name for path in (tmp_path / "data").iterdir()] == [name]
     assert contents(folder) == (SETS[name] if top else SETS[name] | outside)
     assert folder.stat().st_mode == (tmp_path / "data").stat().st_mode  # others may read it
@@ -217,7 +53,7 @@ def test_unpack(tmp_path, capsys, name, top, ending):
 def test_unpack_batches(tmp_path, top):
     (tmp_path / "data" / "cifar10").mkdir(parents=True)  # an empty folder is not in the way
     files = {top + file: content for file, content in BATCHES.items()}
-    data.unpack(packed(tmp_path / "c.tar.gz", files), tmp_path / "data")
+    downloads.unpack(packed(tmp_path / "c.tar.gz", files), tmp_path / "data")
     expected = {f"cifar10/cifar-10-batches-py/{file}": content for file, content in BATCHES.items()}
     assert contents(tmp_path / "data") == expected
     assert data.locate("cifar10", tmp_path / "data")[0] == tmp_path / "data" / "cifar10" / "cifar-10-batches-py"
@@ -284,8 +120,8 @@ BAD = {  # name: (what writes the archive, what the message says of it)
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_archive_leaves_nothing(tmp_path, monkeypatch, capsys, name):
-    monkeypatch.setattr(data, "MAX_FILES", 100)
-    monkeypatch.setattr(data, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(downloads, "MAX_FILES", 100)
+    monkeypatch.setattr(downloads, "MAX_BYTES", 1_000_000)
     write, words = BAD[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zipfile's remarks on odd names
@@ -309,7 +145,7 @@ def test_an_archive_may_be_as_large_as_the_limits_and_no_larger(tmp_path, ending
 
 
 def test_the_largest_data_set_is_within_the_limits():
-    assert 60_000 < data.MAX_FILES <= 10**6 and 2**30 < data.MAX_BYTES <= 2**36
+    assert 60_000 < downloads.MAX_FILES <= 10**6 and 2**30 < downloads.MAX_BYTES <= 2**36
 
 
 @pytest.mark.parametrize("files, goal", [(FACES, "data/faces21"), (BATCHES, "data/cifar10/cifar-10-batches-py")])
@@ -317,7 +153,7 @@ def test_unpack_over_what_is_there(tmp_path, files, goal):
     (tmp_path / goal).mkdir(parents=True)
     (tmp_path / goal / "mine").write_text("precious")
     with pytest.raises(data.DataError, match=f"{goal}.*move it away"):
-        data.unpack(packed(tmp_path / "x.tar.gz", files), tmp_path / "data")
+        downloads.unpack(packed(tmp_path / "x.tar.gz", files), tmp_path / "data")
     assert contents(tmp_path / "data") == {f"{goal}/mine".removeprefix("data/"): b"precious"}
     assert not list((tmp_path / "data").glob(".unpack*"))
 
@@ -340,9 +176,27 @@ def test_sha256_of_files_of_any_size(tmp_path):
         assert archives.sha256(tmp_path / "x") == hashlib.sha256(content).hexdigest()
 
 
-def test_reason_is_one_line():
+def test_the_digest_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path):
+    """Of its lines in the order of the paths as bytes, whatever order the folders have."""
+    files = {"data/I/2.jpg": b"two", "data/I/10.jpg": b"ten", "data/I-/x": b"", "data/II/label.txt": b"label"}
+    for name, content in files.items():
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "x" / name).write_bytes(content)
+    command = "find data -type f | LC_ALL=C sort | xargs sha256sum"
+    printed = subprocess.run(command, shell=True, cwd=tmp_path / "x", capture_output=True, check=True).stdout
+    assert printed.count(b"\n") == 4 and b"  data/I-/x\n" in printed
+    digest = archives.content_digest(tmp_path / "x")
+    assert digest == hashlib.sha256(printed).hexdigest()
+    (tmp_path / "x/data/I/2.jpg").rename(tmp_path / "x/data/I/3.jpg")
+    assert archives.content_digest(tmp_path / "x") != digest
+
+
+def test_reason_is_one_line_and_has_no_number():
     assert archives.reason(OSError("first\nsecond")) == "first" and archives.reason(KeyError()) == "KeyError"
     assert archives.reason(ValueError(" what: ")) == "what"
+    assert archives.reason(OSError(errno.ENOSPC, "No space left", "a/file")) == "No space left"
+    assert archives.reason(urllib.error.URLError(OSError(errno.ECONNREFUSED, "Refused"))) == "Refused"
+    assert archives.reason(urllib.error.HTTPError("http://x", 404, "None", {}, None)) == "HTTP Error 404: None"
 
 
 def test_hidden_files_and_folders_are_not_seen(tmp_path):
@@ -369,41 +223,50 @@ def test_info(tmp_path, capsys):
     assert data.main(["info", "faces21", "--synthetic"]) == 0
 
 
-@pytest.mark.parametrize("command", [["info", "mnist"], ["fetch", "mnist"], ["fetch"], ["download"], []])
-def test_unknown_words_list_the_choices(capsys, command):
+@pytest.mark.parametrize("command, choices", [
+    ("info mnist", "cifar10, faces21, caltech35"), ("fetch mnist", "'cifar10', 'faces21', 'caltech35'"),
+    ("fetch", "{cifar10,faces21,caltech35}"), ("download", "'fetch', 'unpack', 'info'"), ("", "command")])
+def test_unknown_words_list_the_choices(capsys, command, choices):
     try:
-        code = data.main(command)
+        code = data.main(command.split())
     except SystemExit as e:
         code = e.code
     assert code == 2
     err = capsys.readouterr().err
-    assert "Traceback" not in err and ("cifar10" in err if "mnist" in command else "fetch" in err)
+    assert "Traceback" not in err and choices in err
 
 
-def test_main_fetch(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(data, "CIFAR_URLS", ())
-    assert data.main(["fetch", "cifar10", "--url", refused()]) == 2
-    *_, last = capsys.readouterr().err.splitlines()
-    assert_sentences(last)
-    assert "any of 1 addresses" in last
+def test_commands_are_handed_on(monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(downloads, "fetch", lambda *words: calls.append(words) or True)
+    assert data.main("fetch cifar10 --from a --from b --data-dir there".split()) == 0
+    assert data.main(["fetch", "faces21"]) == 0
+    assert calls == [("cifar10", "there", ["a", "b"]), ("faces21", "data", [])] and capsys.readouterr().out == ""
+
+
+def test_fetching_what_is_there(tmp_path, capsys):
     image_folder(tmp_path / "data")
-    assert data.main(["fetch", "cifar10"]) == 0  # there already
-
-
-def test_addresses_given_are_tried_first(monkeypatch):
-    tried = []
-    monkeypatch.setattr(data, "fetch", lambda root, urls: tried.append((root, urls)))
-    assert data.main(["fetch", "cifar10", "--url", "a", "--url", "b", "--data-dir", "there"]) == 0
     assert data.main(["fetch", "cifar10"]) == 0
-    assert tried == [("there", ("a", "b", *data.CIFAR_URLS)), ("data", data.CIFAR_URLS)] and len(data.CIFAR_URLS) == 3
+    assert capsys.readouterr().out == "cifar10 is there already: data/cifar10\n"
 
 
-def test_main_interrupted(monkeypatch, capsys):
-    def stop(*args):
-        raise KeyboardInterrupt
-    monkeypatch.setattr(data, "fetch", stop)
-    assert data.main(["fetch", "cifar10"]) == 130
-    assert_sentences(capsys.readouterr().err)
+@pytest.mark.parametrize("command", ["fetch cifar10", "unpack x"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_command_at_once(monkeypatch, capsys, command, number):
+    def wait(*_):
+        try:
+            signal.raise_signal(number)
+            time.sleep(60)
+        finally:
+            signal.raise_signal(number)  # once more, while something is tidied up
+            Path("tidied up").touch()
+    for name in ("fetch", "unpack"):
+        monkeypatch.setattr(downloads, name, wait)
+    before, started = signal.getsignal(number), time.monotonic()
+    assert data.main(command.split()) == 130 and time.monotonic() - started < 30 and Path("tidied up").exists()
+    message = capsys.readouterr().err
+    assert f"stopped by {number.name}" in message and signal.getsignal(number) == before
+    assert_sentences(message)
 
 
 def test_main_unpack(tmp_path, capsys):

@@ -297,8 +297,7 @@ def test_missing_data_and_files_for_folders(tmp_path, name, path):
     if path:
         (root / path.format(name)).parent.mkdir(parents=True)
         (root / path.format(name)).write_text("a file where a folder should be")
-    command = "fetch" if name == "cifar10" else "unpack"
-    with pytest.raises(data.DataError, match=f"looked for .*python data.py {command}") as e:
+    with pytest.raises(data.DataError, match=f"looked for .*python data.py fetch {name}.*python data.py unpack") as e:
         data.load(name, root)
     assert_sentences(str(e.value))
 

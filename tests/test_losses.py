@@ -1,5 +1,6 @@
 """losses.py: values worked out by hand, in float64, and the flags of the losses."""
 import argparse
+import copy
 import math
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 import losses
+import models
 
 
 def test_mse_is_the_mean_over_images_and_coordinates():
@@ -42,13 +44,36 @@ def test_smoothing_of_zero_is_the_plain_cross_entropy():
     assert not torch.allclose(losses.cross_entropy(logits, labels, 0.1), plain)
 
 
-def test_l2_penalty_sums_the_squares_of_all_parameters_and_its_gradient_is_twice_each():
-    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)).double()
-    penalty = losses.l2_penalty(model)
-    assert math.isclose(penalty.item(), sum(w ** 2 for p in model.parameters() for w in p.flatten().tolist()))
-    penalty.backward()
-    for p in model.parameters():
-        assert torch.allclose(p.grad, 2 * p)
+def test_the_l2_term_is_the_sum_of_all_squares_and_adds_its_gradient_to_what_is_there():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 1)).double()
+    frozen, unused = model[0].bias.requires_grad_(False), model[2]
+    model[1](model[0](torch.randn(4, 2, dtype=torch.float64))).square().sum().backward()
+    before = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+    value = losses.add_l2(model.parameters(), 0.3)
+    squares = sum(w ** 2 for p in model.parameters() for w in p.flatten().tolist())
+    assert math.isclose(value.item(), 0.3 * squares) and not value.requires_grad
+    assert frozen.grad is None and torch.equal(unused.weight.grad, 0.6 * unused.weight)
+    for p, old in zip(model.parameters(), before):
+        if old is not None:
+            assert torch.allclose(p.grad, old + 0.6 * p)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.5])
+def test_the_l2_term_acts_as_if_autograd_had_found_its_gradient(clip):
+    """The gradients after a step, by add_l2 and by the loss with the term in it."""
+    x, y = torch.randn(8, 3, 32, 32), torch.arange(8)
+    torch.manual_seed(1)
+    ours = models.build("lenet5", act="relu")
+    theirs = copy.deepcopy(ours)
+    losses.cross_entropy(ours(x), y).backward()
+    losses.add_l2(ours.parameters(), 0.01)
+    term = 0.01 * sum(p.square().sum() for p in theirs.parameters())
+    (losses.cross_entropy(theirs(x), y) + term).backward()
+    for model in (ours, theirs):
+        if clip:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    for a, b in zip(ours.parameters(), theirs.parameters()):
+        assert torch.allclose(a.grad, b.grad, rtol=1e-5, atol=1e-8)
 
 
 def test_correct_counts_the_images_whose_largest_logit_is_that_of_their_label():

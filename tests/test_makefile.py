@@ -5,7 +5,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -14,100 +13,11 @@ import pytest
 import train
 from conftest import ROOT
 from experiments import declarations, pages, runs
+from makes import copy_project, edit, fresh, make, result, tree, would_train  # noqa: F401 (fresh is a fixture)
 
 REPORTS = ("caltech35", "keypoints", "lenet_vgg", "mlp_cnn", "net")
-TARGETS = {"quickstart", "test", "smoke", "all", "list", "status", "show", "redo", "report", "bench", "clean", "help"}
-PASSED_BY_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
-VARIABLES = ("SEEDS", "DATA", "FLAGS", "SYNTHETIC", "RUNS", "GPUS", "PYTHON", "STOP_AFTER", "STOP_AT", "RUN",
-             "CUDA_VISIBLE_DEVICES")
-
-TINY = """
-# Tiny: for the tests.
-TINY = --act relu --synthetic --batch-size 100 --max-steps 2
-
-## Two rates.
-exp.tiny       = tiny/a tiny/b
-plots.tiny     = curves
-run.tiny/a     = $(TINY)
-want.tiny/a    = test_acc=0.5
-run.tiny/b     = $(TINY) --lr 0.01 --momentum 0.8
-
-## A run that starts from another.
-exp.chain      = tiny/c tiny/a
-run.tiny/c     = $(TINY) --init-from=tiny/a
-
-## A run that another one cleans the data of.
-exp.clean      = tiny/cleaned tiny/scorer
-plots.clean    = curves confusion features:1,2:scorer layers
-CALTECH        = --model base --data caltech35 --synthetic --batch-size 32 --max-steps 2
-run.tiny/scorer  = $(CALTECH) --split val+addition
-run.tiny/cleaned = $(CALTECH) --label-noise 0.5 --clean-by=tiny/scorer --clean-share 0.5
-
-## What can go wrong: divergence, and data that are not there.
-exp.wrong      = tiny/lacks tiny/diverges tiny/a
-run.tiny/lacks = --act relu --max-steps 2
-run.tiny/diverges = $(TINY) --lr 1e18
-
-## One that takes long.
-exp.long       = tiny/long
-run.tiny/long  = --synthetic --batch-size 100 --epochs 100000
-"""
-
-
-# ---- a project to make things in ------------------------------------------------------------------------------------
-
-def copy_project(folder):
-    """Copies the project without its tests, data and reports into a new folder; what is declared there is TINY."""
-    (folder / "experiments").mkdir(parents=True)
-    for file in [ROOT / "Makefile", ROOT / "requirements.txt", *ROOT.glob("*.py")]:
-        shutil.copy(file, folder)
-    for file in ROOT.glob("experiments/*.py"):
-        shutil.copy(file, folder / "experiments")
-    (folder / "experiments/tiny.mk").write_text(TINY)
-    return folder
-
-
-def clean_environment():
-    """What the make that runs the tests has set must not leak into those that the tests run."""
-    return {name: value for name, value in os.environ.items() if name not in (*PASSED_BY_MAKE, *VARIABLES)}
-
-
-def make(folder, *words, expect=0, start=False, prefix=(), python=sys.executable, **env):
-    """Runs make and returns what it printed; with start=True returns the process, which runs on.
-
-    expect: its exit code. prefix: words before the command. python: the interpreter. env: more of the environment.
-    """
-    command = [*prefix, "make", f"PYTHON={python}", *words]
-    how = dict(cwd=folder, env={**clean_environment(), **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-               stderr=subprocess.STDOUT, text=True, start_new_session=True)
-    if start:
-        return subprocess.Popen(command, **how)
-    done = subprocess.run(command, **how)
-    assert done.returncode == expect, done.stdout
-    return done.stdout
-
-
-def would_train(folder, *words):
-    """Returns the runs, as (name, seed), that `make -n` says it would train, in order."""
-    return re.findall(r"^.*train\.py .*--run (\S+) --seed (\d+)", make(folder, "-n", *words), re.M)
-
-
-def result(run, seed=0, folder="runs"):
-    """The target of one run."""
-    return f"{folder}/{run}/seed{seed}/result.json"
-
-
-def tree(folder):
-    """Returns {path: bytes} of all files below a folder but for Python's caches."""
-    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return {path.relative_to(folder): path.read_bytes() for path in files}
-
-
-def edit(folder, old, new, file="experiments/tiny.mk"):
-    """Replaces text in a file, in which it must be."""
-    text = (folder / file).read_text()
-    assert old in text
-    (folder / file).write_text(text.replace(old, new))
+TARGETS = {"quickstart", "test", "smoke", "all", "train", "list", "status", "show", "redo", "report", "bench", "clean",
+           "help"}
 
 
 @pytest.fixture(scope="module")
@@ -127,18 +37,12 @@ def trained(first, tmp_path):
     return folder
 
 
-@pytest.fixture
-def fresh(tmp_path):
-    """A project in which nothing was made."""
-    return copy_project(tmp_path / "fresh")
-
-
 # ---- what is made, and what is not made again -----------------------------------------------------------------------
 
 def test_a_comparison_is_trained_drawn_and_printed(first):
     folder, printed = first
     out = folder / "runs/figures/exp-tiny"
-    assert {p.name for p in out.iterdir()} == {"curves.png", "table.md"}
+    assert {p.name for p in out.iterdir()} == {"curves.png", "table.md", "made-from.json"}
     assert printed.count("begins") == 2 and "| a " in printed and "test acc 50 %" in printed
     assert "lr 0.01, momentum 0.8" in printed
     assert printed.splitlines()[-1] == "status: 2 done"
@@ -147,8 +51,15 @@ def test_a_comparison_is_trained_drawn_and_printed(first):
 
 def test_what_is_done_is_not_done_again_wherever_it_was_done(trained):
     assert would_train(trained, "exp-tiny") == []
+    for package in ("torch", "matplotlib", "numpy"):  # they take seconds to load, and a cron line comes every minute
+        (trained / "heavy").mkdir(exist_ok=True)
+        (trained / f"heavy/{package}.py").write_text("raise SystemExit('loaded')")
+    printed = make(trained, "exp-tiny", PYTHONPATH=str(trained / "heavy"))
+    assert printed == ("\nexp-tiny: Two rates.\nas before: its table and figures are in runs/figures/exp-tiny\n"
+                       "status: 2 done\n")
+    (trained / "runs/figures/exp-tiny/curves.png").unlink()
     printed = make(trained, "exp-tiny")
-    assert "train.py" not in printed and "status: 2 done" in printed
+    assert "train.py" not in printed and "wrote runs/figures/exp-tiny/curves.png" in printed
 
 
 def test_editing_code_comments_and_spacing_makes_nothing_stale(trained):
@@ -245,7 +156,8 @@ def test_flags_that_are_no_part_of_a_run_do_not_make_it_another(fresh):
 
 
 @pytest.mark.parametrize("words, said", [
-    ("SEEDS=0,1", "no list of whole numbers"), ("GPUS=0", "no number of GPUs"), ("RUNS=my runs", "spaces")])
+    ("SEEDS=0,1", "no list of whole numbers"), ("GPUS=0", "no number of GPUs"), ("RUNS=my runs", "spaces"),
+    ("JOBS=0", "no number of runs")])
 def test_variables_that_make_no_sense_are_said_at_once(first, words, said):
     assert said in make(first[0], "exp-tiny", words, expect=2)
     assert would_train(first[0], "exp-tiny", "SEEDS=0  0", "SYNTHETIC=0") == []
@@ -290,7 +202,7 @@ def test_a_run_waits_for_the_one_that_scores_its_labels_and_follows_it(fresh):
     assert would_train(fresh, "exp-clean") == [("tiny/scorer", "0"), ("tiny/cleaned", "0")]
     printed, out = make(fresh, "-j2", "exp-clean"), fresh / "runs/figures/exp-clean"
     assert {p.name for p in out.iterdir()} == {"curves.png", "confusion-cleaned.png", "confusion-scorer.png",
-                                               "features-scorer.png", "table.md"}
+                                               "features-scorer.png", "table.md", "made-from.json"}
     # No run is declared that is like `cleaned` but not cleaned.
     assert "- cleaned, seed 0: dropped" not in printed and "Layers of scorer:" in printed
     assert (fresh / "runs/tiny/scorer/seed0/described.json").exists() and would_train(fresh, "exp-clean") == []
@@ -308,7 +220,7 @@ def test_divergence_and_missing_data_do_not_stop_the_rest(trained):
     printed = make(trained, "exp-wrong", expect=2)
     assert "looked for" in printed and "python data.py fetch cifar10" in printed
     assert "1 diverged" in printed and "status: 1 done, 1 diverged, 1 missing" in printed
-    assert "Traceback" not in printed
+    assert "Traceback" not in printed and "ignored" not in printed
     assert would_train(trained, "exp-wrong") == [("tiny/lacks", "0")]  # a diverged run is a result
     assert not (trained / "runs/tiny/lacks/seed0").exists()
     printed = make(trained, "redo", "RUN=tiny/diverges")
@@ -368,7 +280,7 @@ def test_a_deadline_is_one_moment_for_all(fresh):
 def test_a_make_within_a_make_has_its_deadline(fresh):
     edit(fresh, "exp.tiny ", "exp.bn-dropout ")  # what quickstart makes
     edit(fresh, "plots.tiny ", "plots.bn-dropout ")
-    edit(fresh, "\t@$(MAKE) exp-bn-dropout", "\t@sleep 1.1; $(MAKE) exp-bn-dropout", "Makefile")
+    edit(fresh, "\t$(MAKE) exp-bn-dropout", "\tsleep 1.1; $(MAKE) exp-bn-dropout", "Makefile")
     before = int(time.time())
     moments = stop_moments(fresh, "quickstart", "STOP_AFTER=50m")
     assert len(moments) == 2 and len(set(moments)) == 1 and moments[0] - before - 3000 in (0, 1)
@@ -378,72 +290,6 @@ def test_a_deadline_that_is_over_starts_nothing(trained):
     printed = make(trained, "exp-chain", "STOP_AFTER=0s", expect=2)
     assert "no time left" in printed and "begins" not in printed and "status: 1 done, 1 missing" in printed
     assert "no time such as" in make(trained, "exp-tiny", "STOP_AFTER=soon", expect=2)
-
-
-# ---- GPUs and cores -------------------------------------------------------------------------------------------------
-
-# Stands for the interpreter. Of train.py it only notes when it begins and ends and which GPU it has. tiny/lacks is the
-# long run: it ends when tiny/a has begun (or after 20 seconds).
-STUB = r"""#!/bin/bash
-[[ $1 == train.py ]] || exec {python} "$@"
-[[ $* =~ --run\ ([^ ]+) ]]
-run=${{BASH_REMATCH[1]}}
-echo "begins $run $CUDA_VISIBLE_DEVICES" >>"$NOTES"
-sleep 0.4
-for ((i = 0; i < 200; i++)); do
-    [[ $run != tiny/lacks ]] || grep -q 'begins tiny/a' "$NOTES" || {{ sleep 0.1; continue; }}
-    break
-done
-echo "ends $run $CUDA_VISIBLE_DEVICES" >>"$NOTES"
-"""
-
-
-@pytest.fixture
-def stub(tmp_path):
-    """What `make` takes to use the stub, and the file of its notes. Locks of GPUs are this test's own."""
-    script = tmp_path / "stub"
-    script.write_text(STUB.format(python=sys.executable))
-    script.chmod(0o755)
-    (tmp_path / "locks").mkdir()
-    notes = tmp_path / "notes"
-    return {"python": script, "NOTES": str(notes), "TMPDIR": str(tmp_path / "locks")}, notes
-
-
-def test_a_run_takes_the_gpu_that_is_free_first(fresh, stub):
-    how, notes = stub
-    make(fresh, "GPUS=2", result("tiny/lacks"), result("tiny/diverges"), result("tiny/a"), **how)
-    lines = [line.split() for line in notes.read_text().splitlines()]
-    gpu = {run: gpu for word, run, gpu in lines if word == "begins"}
-    assert sorted((gpu["tiny/lacks"], gpu["tiny/diverges"])) == ["0", "1"]
-    assert gpu["tiny/a"] == gpu["tiny/diverges"]
-    order = [(word, run) for word, run, _ in lines]
-    assert order.index(("ends", "tiny/diverges")) < order.index(("begins", "tiny/a"))
-    assert order.index(("begins", "tiny/a")) < order.index(("ends", "tiny/lacks"))
-
-
-def test_no_gpu_is_taken_twice_and_only_visible_ones_are_taken(fresh, stub):
-    """Two makes at once, which may see the GPUs 6 and 7."""
-    how, notes = stub
-    of_make = [("tiny/a", "tiny/b"), ("tiny/diverges", "tiny/long")]
-    processes = [make(fresh, "GPUS=2", *map(result, names), start=True, CUDA_VISIBLE_DEVICES="6,7", **how)
-                 for names in of_make]
-    assert [process.wait() for process in processes] == [0, 0], [process.stdout.read() for process in processes]
-    taken, seen = set(), []
-    for line in notes.read_text().splitlines():
-        word, run, gpu = line.split()
-        if word == "begins":
-            assert gpu in ("6", "7") and gpu not in taken
-            taken.add(gpu)
-            seen.append(run)
-        else:
-            taken.remove(gpu)
-    assert sorted(seen) == ["tiny/a", "tiny/b", "tiny/diverges", "tiny/long"] and not taken
-
-
-def test_one_gpu_is_left_to_torch_and_cores_are_divided(fresh):
-    assert "CUDA_VISIBLE_DEVICES" not in make(fresh, "-n", "exp-wrong")
-    assert len(re.findall(r"--threads 1\b", make(fresh, "-n", f"-j{os.cpu_count()}", "exp-wrong"))) == 3
-    assert "--threads" not in make(fresh, "-n", "exp-wrong")
 
 
 # ---- looking at what is declared ------------------------------------------------------------------------------------

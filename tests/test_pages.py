@@ -1,5 +1,6 @@
 """The pages of results/ and the measured part of README.md, made from records."""
 import json
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -36,7 +37,10 @@ def test_the_committed_pages_are_what_the_committed_records_make(place, monkeypa
         if f"## exp-{name}\n" not in (ROOT / f"results/{report}.md").read_text():
             del declared["exp"][name]
     pages.make_report(declared, place.folder / "runs")
-    for file in (*(f"results/{report}.md" for report in declared["pages"]), "README.md", "results/records.jsonl"):
+    files = [*(f"results/{report}.md" for report in declared["pages"]), "README.md", "results/records.jsonl"]
+    if re.search(rf"^\| all +\| {len(declared['run'])} ", (ROOT / "results/costs.md").read_text(), re.MULTILINE):
+        files.append("results/costs.md")  # else a run was declared just now
+    for file in files:
         assert (place.folder / file).read_text() == (ROOT / file).read_text(), file
     found = records.read_records()
     assert f"{len(found)} records of {len({r['run'] for r in found})} runs" in capsys.readouterr().out
@@ -78,7 +82,8 @@ def tiny(tmp_path, monkeypatch):
 
 def measured(run, seed, accuracy, flags):
     whole = record(run, seed, test_acc=accuracy, train_acc=0.9, curves={"epoch": [1]})
-    return {**whole, "flags": flags, "data": {"name": "cifar10", "source": "batches", "synthetic": False},
+    return {**whole, "flags": flags, "seconds": 60.0, "threads": 1, "epochs": 10,
+            "data": {"name": "cifar10", "source": "batches", "synthetic": False},
             "versions": {"device": "EPYC", "torch": "2.11"}}
 
 
@@ -144,7 +149,7 @@ def test_a_comparison_is_in_the_report_whose_file_declares_it(place, tiny):
     pages.make_report(tiny, place.folder / "runs")
     page = (place.results / "tiny.md").read_text()
     assert "## exp-alone" in page and "| c   | –" in page
-    assert sorted(file.name for file in place.results.iterdir()) == ["records.jsonl", "tiny.md"]
+    assert sorted(file.name for file in place.results.iterdir()) == ["costs.md", "records.jsonl", "tiny.md"]
 
 
 def test_finished_runs_are_merged_before_the_pages_are_made(place, tiny, monkeypatch):

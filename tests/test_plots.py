@@ -401,3 +401,10 @@ def test_importing_plots_needs_neither_torch_nor_a_backend():
     program = "import sys, plots; print(sorted({'torch', 'train', 'data', 'matplotlib.pyplot'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_legends_say_which_runs_were_made_in_bfloat16():
+    full, half = record("a/b", valid=[1.0]), {**record("a/b", seed=1, valid=[1.0]), "precision": "bfloat16"}
+    assert plots._note([full]) == "" and plots._note([half]) == " (bfloat16)"
+    assert plots._note([full, half]) == " (2 seeds; bfloat16)" and plots._brief([half]) == " (bfloat16)"
+    assert plots._brief([full, half]) == " (1 of 2 bfloat16)" and plots._brief([full]) == ""

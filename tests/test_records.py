@@ -85,14 +85,14 @@ def place(tmp_path, monkeypatch):
 
 
 def finish(place, run, seed, loss, flags="--lr 1", synthetic=False, max_steps=None, folder=None, start=None,
-           at="2026-01-02T00:00:00Z"):
-    """Leaves a finished run's folder."""
+           at="2026-01-02T00:00:00Z", **more):
+    """Leaves a finished run's folder. more: further fields of its result."""
     folder = place / "runs" / run / (folder or f"seed{seed}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").write_text(json.dumps(
         {"run": run, "seed": seed, "status": "finished", "flags": flags, "init_flags": start, "max_steps": max_steps,
-         "data": {"synthetic": synthetic}, "metrics": {"valid_loss": loss}}))
-    (folder / "train.log").write_text(f"begins\nfinished at {at}: valid_loss {loss}\n")
+         "data": {"synthetic": synthetic}, "metrics": {"valid_loss": loss}, **more}))
+    (folder / "train.log").write_text(f"tiny/a seed 0: begins\ntiny/a seed 0: finished at {at}: valid_loss {loss}\n")
     (folder / "log.jsonl").write_text(
         json.dumps({"epoch": 1, "valid_loss": loss / 3, "valid_acc": None, "seconds": 1.0}) + "\n")
     return folder
@@ -136,6 +136,31 @@ def test_merging_keeps_every_row_and_takes_the_newest(place, capsys):
     assert "older than the record" in capsys.readouterr().out
     assert rows() == [("tiny/a", 0, 5.0), ("tiny/b", 0, 6.0)]
     assert [file.name for file in (place / "results").iterdir()] == ["records.jsonl"]
+
+
+def test_a_run_in_bfloat16_is_kept_beside_that_in_float32_which_counts(place):
+    finish(place, "tiny/a", 0, 5.0)  # of an older version, which does not say its precision
+    finish(place, "tiny/b", 0, 3.0, flags="--lr 2", precision="bfloat16")
+    records.merge(DECLARED, place / "runs")
+    shutil.rmtree(place / "runs")
+    finish(place, "tiny/a", 0, 6.0, precision="bfloat16", at="2026-01-03T00:00:00Z")
+    finish(place, "tiny/b", 1, 4.0, flags="--lr 2", precision="tf32")
+    records.merge(DECLARED, place / "runs")
+    assert rows() == [("tiny/a", 0, 5.0), ("tiny/a", 0, 6.0), ("tiny/b", 0, 3.0), ("tiny/b", 1, 4.0)]
+    float32, bfloat16, alone, on_gpu = records.read_records()
+    assert records.one_of_each_seed([bfloat16, float32, alone, on_gpu]) == [float32, alone, on_gpu]
+    assert records.both_precisions([float32, bfloat16, alone, on_gpu]) == [(float32, bfloat16)]
+    shutil.rmtree(place / "runs")
+    finish(place, "tiny/a", 0, 7.0, precision="tf32", at="2026-01-04T00:00:00Z")  # newer: it replaces float32's
+    records.merge(DECLARED, place / "runs")
+    assert rows()[:2] == [("tiny/a", 0, 7.0), ("tiny/a", 0, 6.0)]
+
+
+def test_train_logs_of_older_versions_say_when_a_run_finished(tmp_path):
+    lines = "a b seed 0: finished at 1: x", "finished at 2026-01-02T00:00:00Z: x", "a/b seed 12: diverged at 2026-01-03: x"
+    for count, expected in ((1, ""), (2, "2026-01-02T00:00:00Z"), (3, "2026-01-03")):
+        (tmp_path / "train.log").write_text("\n".join(lines[:count]))
+        assert records.finished_at(tmp_path) == expected
 
 
 def test_a_run_whose_source_was_made_with_other_flags_is_not_merged(place, capsys):
@@ -189,7 +214,7 @@ def test_records_are_written_whole_or_not_at_all(place, monkeypatch):
 
 def test_committed_records_are_of_full_runs_on_real_data_as_they_are_declared():
     found, declared = records.read_records(), declarations.declarations()
-    assert len(found) >= 161 and len({(r["run"], r["seed"]) for r in found}) == len(found)
+    assert len(found) >= 161 and len({records.key_of(r) for r in found}) == len(found)
     for r in found:
         assert not r["data"]["synthetic"] and r["max_steps"] is None and r["status"] in ("finished", "diverged")
         assert {"versions", "commit", "params", "seconds"} <= set(r)

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -67,6 +68,39 @@ def test_a_comparison_is_drawn_printed_and_judged(tmp_path, drawn, capsys):
     assert [r["run"] for r in records] == ["net/baseline", "net/adam"] and out == tmp_path / "figures/exp-optimizer"
 
 
+def test_a_comparison_that_is_as_it_was_is_neither_drawn_nor_printed_again(tmp_path, drawn, capsys, monkeypatch):
+    def draw(*args):
+        drawn.append(args)
+        (args[3] / "curves.png").write_text("")
+        return [args[3] / "curves.png"]
+
+    monkeypatch.setattr(figures, "draw", draw)
+    for run in ("net/baseline", "net/adam"):
+        finish_net(tmp_path, run, 0.5)
+    assert report.make_exp(DECLARED, ["optimizer"], options_for(tmp_path))
+    capsys.readouterr()
+    assert report.make_exp(DECLARED, ["optimizer"], options_for(tmp_path)) and len(drawn) == 1
+    assert capsys.readouterr().out == ("\nexp-optimizer: SGD against Adam.\nas before: its table and figures are in "
+                                       f"{tmp_path}/figures/exp-optimizer\nstatus: 2 done\n")
+    assert not report.make_exp(DECLARED, ["optimizer"], options_for(tmp_path, seeds=(0, 1))) and len(drawn) == 2
+    assert "| baseline |" in capsys.readouterr().out
+    finish_net(tmp_path, "net/adam", 0.6, seed=1)
+    assert not report.make_exp(DECLARED, ["optimizer"], options_for(tmp_path, seeds=(0, 1))) and len(drawn) == 3
+    monkeypatch.setitem(DECLARED["plots"], "optimizer", ["histogram"])  # what is wrong is said before it is drawn
+    with pytest.raises(runs.BadInput, match="asks for histogram"):
+        report.make_exp(DECLARED, ["optimizer"], options_for(tmp_path))
+
+
+def test_two_comparisons_made_at_once_are_printed_one_after_the_other(tmp_path, drawn, capsys):
+    maker = threading.Thread(target=report.make_exp, args=(DECLARED, ["optimizer"], options_for(tmp_path)))
+    with report.one_at_a_time():
+        maker.start()
+        maker.join(0.5)
+        assert maker.is_alive() and capsys.readouterr().out == ""
+    maker.join()
+    assert "status: 2 missing" in capsys.readouterr().out
+
+
 def test_a_comparison_of_which_nothing_has_finished_yet_ends_with_the_status_line(tmp_path, drawn, capsys):
     leave(tmp_path / "net/baseline/seed0", {"train_loss": 2.0, "train_acc": 0.2, "test_acc": 0.3})
     assert not report.make_exp(DECLARED, ["optimizer"], options_for(tmp_path))
@@ -128,9 +162,13 @@ def test_commands_and_their_exit_codes(tmp_path, monkeypatch, drawn, capsys):
     assert report.main(["status", "net/adam", *where, "--data-dir", "x", "--flags=--synthetic"]) == runs.FINISHED
     assert "status: 1 missing" in capsys.readouterr().out
     assert report.main(["exp", "optimizer", *where]) == runs.BAD_INPUT
+    assert report.main(["done", "net/adam", *where]) == runs.BAD_INPUT
     for run in ("net/baseline", "net/adam"):
         finish_net(tmp_path, run, 0.5)
     assert report.main(["exp", "optimizer", *where]) == runs.FINISHED
+    capsys.readouterr()
+    assert report.main(["done", "net/adam", *where]) == runs.FINISHED
+    assert capsys.readouterr().out == "status: 1 done\n"
     assert report.main(["exp", "optimizer", *where, "--seeds", "0 1"]) == runs.BAD_INPUT
     for well, code in ((True, runs.FINISHED), (False, runs.BAD_INPUT)):
         monkeypatch.setattr(status, "show_list", lambda declared: well)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import data
+import models
 import train
 from experiments import runs, starts
 from helpers import (FACES, OBJECTS, SMALL, Hostile, change_args, go, no_training, read, result_of, rows,
@@ -200,6 +201,36 @@ def test_a_resumed_run_keeps_its_number_of_threads(tmp_path):
     assert code == 0 and result_of(folder)["threads"] == 1 and torch.get_num_threads() == 1
 
 
+@pytest.mark.parametrize("first, second", [("", " --bf16"), (" --bf16", "")])
+def test_a_resumed_run_keeps_its_precision(tmp_path, monkeypatch, first, second):
+    """Precision is no part of what a run is; but a run goes on in the one in which it began, and says so."""
+    flags = f"{OBJECTS} --epochs 2"
+    _, whole = go(tmp_path, flags + first, folder="whole")
+    with monkeypatch.context() as patch:
+        stop_every(patch, 20)
+        assert go(tmp_path, flags + first)[0] == 75
+    code, folder = go(tmp_path, flags + second)
+    assert code == 0 and substance(folder) == substance(whole)
+    assert result_of(folder)["precision"] == ("bfloat16" if first else "float32")
+    assert read(folder / "args.json")["bf16"] is bool(first)
+    assert result_of(folder)["flags"] == runs.identity_flags(flags.split())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd --momentum 0.9", "adam"])
+def test_an_optimizer_whose_net_lies_otherwise_in_memory_goes_on_as_well(tmp_path, monkeypatch, optimizer):
+    """A checkpoint may come from a version that chose another layout; fused optimizers do not look at layouts."""
+    flags = f"{FACES} --optim {optimizer} --lr 0.001 --epochs 3"
+    _, whole = go(tmp_path, flags, folder="whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "CHANNELS_LAST", ())
+        stop_every(patch, 12)
+        assert go(tmp_path, flags)[0] == 75
+    code, folder = go(tmp_path, flags)
+    assert code == 0
+    ours, theirs = ([row["train_loss"] for row in rows(place)] for place in (folder, whole))
+    assert ours == pytest.approx(theirs, rel=0.01)
+
+
 def test_epochs_after_the_checkpoint_are_trained_again_and_logged_once(tmp_path, monkeypatch):
     """The log is longer than the checkpoint knows: the run died after an epoch's line and before the checkpoint."""
     flags = f"{OBJECTS} --batch-size 80 --epochs 3 --save-every 0"
@@ -254,7 +285,7 @@ def test_a_broken_checkpoint_is_said_and_the_one_before_is_taken(tmp_path, unint
     newest.write_bytes((folder / "checkpoint.1.pt").read_bytes()[:1000])
     assert go(tmp_path, EVERYTHING)[0] == 0
     said = capsys.readouterr().out
-    assert f"{newest} cannot be read" in said and "seed 0 goes on after epoch" in said
+    assert f"{newest} cannot be read" in said and "a/b seed 0: goes on after epoch" in said
     assert substance(folder) == uninterrupted
 
 

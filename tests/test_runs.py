@@ -206,7 +206,10 @@ def test_the_folder_of_a_finished_run(tmp_path):
     assert result["flags"] == f"{OBJECTS} --epochs 3".replace(" --threads 1", "")
     assert (folder / "flags.txt").read_text() == result["flags"] + "\n"
     assert read(folder / "args.json")["channels"] == [16, 36]
-    assert len((folder / "train.log").read_text().splitlines()) == 5
+    assert result["precision"] == "float32"
+    lines = (folder / "train.log").read_text().splitlines()
+    assert len(lines) == 6 and all(line.startswith("a/b seed 0: ") for line in lines)
+    assert lines[0] == f"a/b seed 0: begins with {result['flags']}"
     record = runs.read_run(folder)
     assert record.pop("curves") == {column: [row[column] for row in log] for column in runs.COLUMNS}
     assert record == result
@@ -410,7 +413,7 @@ def test_a_folder_with_flags_that_are_gone_is_the_same_run_unless_they_did_somet
 
 @pytest.mark.parametrize("typed, is_same", [
     ("", True), ("--lr 0.002", False), ("--synthetic", False), ("--seed 1 --run c --threads 9 --device cpu", True),
-    ("--momentum 0.90", True), ("--bf16", False), ("--deterministic", False), ("--max-steps 2", False),
+    ("--momentum 0.90", True), ("--bf16", True), ("--deterministic", False), ("--max-steps 2", False),
     ("--channels 16,36", True), ("--channels 6,16", False)])
 def test_which_settings_are_the_same_run(tmp_path, typed, is_same):
     args = {**train.parse([])._asdict(), "init_digest": None, "fingerprint": "0", "dropped": None}

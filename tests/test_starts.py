@@ -62,6 +62,74 @@ def test_the_line_of_flags_of_a_run_follows_the_run_that_it_starts_from(tmp_path
     assert runs.flags_line(third) == f"{line.rpartition(' < ')[0]} < {other_words}"
 
 
+# ---- how a run is made ----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("flags, channels_last", [("--model base --data caltech35", True), ("--act relu", False),
+                                                  ("--act relu --bf16", True)])
+def test_a_nets_memory_layout_is_chosen_in_one_place(flags, channels_last):
+    settings = train.parse([*flags.split(), "--synthetic"])
+    model = starts.place(settings, models.build(settings.model))
+    for _ in range(2):  # whatever it was before
+        weight = next(p for p in model.parameters() if p.dim() == 4)
+        assert weight.is_contiguous(memory_format=torch.channels_last) == channels_last
+        assert weight.is_contiguous() != channels_last
+        opposite = torch.contiguous_format if channels_last else torch.channels_last
+        model = starts.place(settings, model.to(memory_format=opposite))
+
+
+def test_what_a_run_keeps_of_its_first_start_and_how_often_it_saves(monkeypatch):
+    threads = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    small, large = models.build("lenet5"), torch.nn.Linear(10_000, 1_001)
+    settings = train.parse(["--threads", "2"])
+    begun = starts.as_begun(settings, {"threads": 3, "bf16": True}, small)
+    assert (begun.threads, begun.bf16, begun.save_every, threads) == (3, True, 30, [3])
+    assert starts.as_begun(settings, {"threads": 3}, small).bf16 is False  # begun before there was --bf16
+    assert starts.as_begun(settings, {"threads": 3}, large).save_every == 300
+    settings = train.parse(["--save-every", "0"])
+    assert starts.as_begun(settings, {"threads": 3}, large).save_every == 0
+
+
+def test_nets_too_small_for_two_threads_take_one(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    assert train.parse([]).threads == 1 and train.parse(["--threads", "4"]).threads == 4
+    assert train.parse("--model base --data caltech35".split()).threads == 7
+
+
+@pytest.mark.parametrize("flags, tf32_allowed, capability, precision", [
+    ("--device cpu", True, None, "float32"), ("--device cpu --bf16", True, None, "bfloat16"),
+    ("--device cuda:1", True, (9, 0), "tf32"), ("--device cuda:1", False, (9, 0), "float32"),
+    ("--device cuda:1", True, (7, 5), "float32"), ("--device cuda:1 --bf16", True, (9, 0), "bfloat16")])
+def test_the_precision_of_a_run(monkeypatch, flags, tf32_allowed, capability, precision):
+    monkeypatch.setattr(starts, "device", lambda name: name)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", {"cuda:1": capability}.get)
+    with torch.backends.cudnn.flags(allow_tf32=tf32_allowed):
+        assert starts.precision(train.parse(flags.split())) == precision
+
+
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_a_run_says_where_bfloat16_is_only_slower(tmp_path, monkeypatch, capsys, has_bfloat16):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bfloat16)
+    go(tmp_path, f"{OBJECTS} --bf16 --max-steps 1")
+    assert ("this processor does not have" in capsys.readouterr().out) != has_bfloat16
+
+
+def test_a_bar_says_how_long_the_run_will_still_take(monkeypatch):
+    shown = []
+    monkeypatch.setattr(starts, "tqdm", lambda batches, title, total, **how: shown.append((title, total, how)))
+    settings = train.parse("--run a/b --epochs 10".split())
+    state = train.State(None, None, step=3)
+    starts.with_bar([], settings, state, 20)
+    state.rows, state.epoch = [{"seconds": 600.0}, {"seconds": 700.0}, {"seconds": 500.0}], 3
+    starts.with_bar([], settings, state, 20)
+    state.rows, state.epoch = [{"seconds": 600.0}] * 9, 9
+    starts.with_bar([], settings, state, 20)
+    assert [title for title, _, _ in shown] == ["a/b epoch 1/10", "a/b epoch 4/10, then 1 h 0 min", "a/b epoch 10/10"]
+    # disable=None: only on a terminal; delay: only in long epochs
+    assert all(total == 20 and how["initial"] == 3 and how["disable"] is None and how["delay"] == 2
+               for _, total, how in shown)
+
+
 def test_a_digest_is_of_the_content_of_a_file(tmp_path):
     file = tmp_path / "file"
     assert starts.digest(None) is None and starts.digest(file) is None and starts.digest(tmp_path) is None

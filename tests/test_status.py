@@ -1,5 +1,6 @@
 """Where runs stand, why one cannot be trained here, and the list of what is declared."""
 import fcntl
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -50,6 +51,22 @@ def test_every_state_is_named_and_counted(options, capsys):
         "status: 1 done, 1 diverged, 1 running, 1 interrupted, 2 failed, 2 missing"]
     unfinished = [line for line in printed.splitlines() if not line.startswith(("  done", "  diverged", "  missing"))]
     assert short.splitlines() == unfinished
+
+
+@pytest.mark.parametrize("args, times, words", [
+    ({"epochs": 250}, [10] * 12, "after epoch 12 of 250, about 40 min left"),
+    ({"epochs": 250, "early_stop": 20}, [10] * 12, "after epoch 12 of 250, at most 40 min left"),
+    ({"epochs": 250}, [60, 60, 600], "after epoch 3 of 250, about 4 h 7 min left"),  # a median: one was interrupted
+    ({"epochs": 3}, [5, 5], "after epoch 2 of 3, about 1 min left"),
+    ({"epochs": 250}, [], "after epoch 0 of 250"), ({}, [1], "after epoch 1"),
+    ({"epochs": 250, "max_steps": 3}, [1], "after epoch 1")])
+def test_how_far_a_run_has_come_and_how_long_it_will_take(tmp_path, args, times, words):
+    (tmp_path / "args.json").write_text(json.dumps(args))
+    rows = [{"epoch": number, "seconds": seconds} for number, seconds in enumerate(times, 1)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert runs.progress(tmp_path) == words
+    (tmp_path / "log.jsonl").write_text('{"epoch": 0}\n')
+    assert "broken" in runs.progress(tmp_path)
 
 
 def test_all_are_done_if_each_is_done_or_diverged(options, capsys):

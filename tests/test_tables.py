@@ -164,3 +164,14 @@ def test_layers_are_those_of_the_declared_nets_at_the_declared_batch(small_data)
     places = [text.index(words) for words in order]
     assert places == sorted(places)
     assert "Layers" not in tables.table({**of, "plots": {"x": ["curves"]}}, "x", [record("a/base", test_acc=0.4)])
+
+
+def test_tables_say_which_runs_were_made_in_bfloat16_and_what_that_costs():
+    full, half = (record("net/a", test_acc=x, seed=0) | {"seconds_per_epoch": s}
+                  for x, s in ((0.5, 20.0), (0.48, 10.0)))
+    half["precision"], full["precision"] = "bfloat16", "tf32"
+    assert tables.seeds_cell([full]) == "1" and tables.seeds_cell([full, half]) == "2, 1 in bfloat16"
+    assert tables.seeds_cell([half]) == "1, in bfloat16"
+    assert tables.seeds_cell([{**half, "status": "diverged"}]) == "1, 1 diverged, in bfloat16"
+    row = tables.precision_table([(full, half)]).splitlines()[2]
+    assert [cell.strip() for cell in row.split("|")[1:-1]] == ["a", "0", "test acc", "50.0 %", "48.0 %", "20.0 s", "10.0 s"]

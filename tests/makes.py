@@ -1,0 +1,162 @@
+"""A small project whose runs take two steps, make in it, and a stand-in for the interpreter that trains nothing."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+PASSED_BY_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+VARIABLES = ("SEEDS", "DATA", "FLAGS", "SYNTHETIC", "RUNS", "GPUS", "PYTHON", "STOP_AFTER", "STOP_AT", "RUN",
+             "JOBS", "BF16", "SAID")  # not CUDA_VISIBLE_DEVICES: it hides the GPUs, see conftest.py
+
+TINY = """
+# Tiny: for the tests.
+TINY = --act relu --synthetic --batch-size 100 --max-steps 2
+
+## Two rates.
+exp.tiny       = tiny/a tiny/b
+plots.tiny     = curves
+run.tiny/a     = $(TINY)
+want.tiny/a    = test_acc=0.5
+run.tiny/b     = $(TINY) --lr 0.01 --momentum 0.8
+
+## A run that starts from another.
+exp.chain      = tiny/c tiny/a
+run.tiny/c     = $(TINY) --init-from=tiny/a
+
+## A run that another one cleans the data of.
+exp.clean      = tiny/cleaned tiny/scorer
+plots.clean    = curves confusion features:1,2:scorer layers
+CALTECH        = --model base --data caltech35 --synthetic --batch-size 32 --max-steps 2
+run.tiny/scorer  = $(CALTECH) --split val+addition
+run.tiny/cleaned = $(CALTECH) --label-noise 0.5 --clean-by=tiny/scorer --clean-share 0.5
+
+## What can go wrong: divergence, and data that are not there.
+exp.wrong      = tiny/lacks tiny/diverges tiny/a
+run.tiny/lacks = --act relu --max-steps 2
+run.tiny/diverges = $(TINY) --lr 1e18
+
+## One that takes long.
+exp.long       = tiny/long
+run.tiny/long  = --synthetic --batch-size 100 --epochs 100000
+"""
+
+
+# ---- a project to make things in ------------------------------------------------------------------------------------
+
+def copy_project(folder):
+    """Copies the project without its tests, data and reports into a new folder; what is declared there is TINY."""
+    (folder / "experiments").mkdir(parents=True)
+    for file in [ROOT / "Makefile", ROOT / "requirements.txt", *ROOT.glob("*.py")]:
+        shutil.copy(file, folder)
+    for file in ROOT.glob("experiments/*.py"):
+        shutil.copy(file, folder / "experiments")
+    (folder / "experiments/tiny.mk").write_text(TINY)
+    return folder
+
+
+def clean_environment():
+    """What the make that runs the tests has set must not leak into those that the tests run."""
+    return {name: value for name, value in os.environ.items() if name not in (*PASSED_BY_MAKE, *VARIABLES)}
+
+
+def make(folder, *words, expect=0, start=False, prefix=(), python=sys.executable, **env):
+    """Runs make and returns what it printed; with start=True returns the process, which runs on.
+
+    expect: its exit code. prefix: words before the command. python: the interpreter. env: more of the environment.
+    """
+    command = [*prefix, "make", f"PYTHON={python}", *words]
+    how = dict(cwd=folder, env={**clean_environment(), **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+               stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    if start:
+        return subprocess.Popen(command, **how)
+    done = subprocess.run(command, **how)
+    assert done.returncode == expect, done.stdout
+    return done.stdout
+
+
+def would_train(folder, *words):
+    """Returns the runs, as (name, seed), that `make -n` says it would train, in order."""
+    return re.findall(r"^.*train\.py .*--run (\S+) --seed (\d+)", make(folder, "-n", *words), re.M)
+
+
+def result(run, seed=0, folder="runs"):
+    """The target of one run."""
+    return f"{folder}/{run}/seed{seed}/result.json"
+
+
+def tree(folder):
+    """Returns {path: bytes} of all files below a folder but for Python's caches."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
+def edit(folder, old, new, file="experiments/tiny.mk"):
+    """Replaces text in a file, in which it must be."""
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+
+
+# Stands for the interpreter. Of train.py it only notes when a run begins and ends and what make gave it, holds the
+# run's lock and leaves a result. In NOTES: "begins RUN GPU THREADS BARS SAID", each "-" where nothing is set, and "ends
+# RUN GPU". tiny/lacks is the long run: it ends when tiny/a has begun (or after 20 seconds). STOPS names a run that is
+# stopped at its first try, PAUSE how long runs take.
+STUB = r"""#!/bin/bash
+[[ $1 == train.py ]] || exec {python} "$@"
+flags=${{*:2}} flags=${{flags%% --run *}} flags=${{flags%% --runs *}} flags=${{flags%% --bf16}}
+[[ $* =~ --run\ ([^ ]+)\ --seed\ ([0-9]+) ]]
+run=${{BASH_REMATCH[1]}} seed=seed${{BASH_REMATCH[2]}}
+[[ $* =~ --runs\ ([^ ]+) ]] && runs=${{BASH_REMATCH[1]}} || runs=runs
+mkdir -p $runs/$run
+exec 8>$runs/$run/.$seed.lock
+flock -n 8 || exit 75
+if [[ $flags =~ (--init-from|--clean-by)=([^ ]+) ]]; then
+    source=$runs/${{BASH_REMATCH[2]}}/$seed
+    [[ -e $source/result.json ]] || exit 2
+    flags="$flags < $(<$source/flags.txt)"
+fi
+[[ -e $runs/$run/$seed/result.json && $(<$runs/$run/$seed/flags.txt) == "$flags" ]] && exit 0
+echo "begins $run ${{CUDA_VISIBLE_DEVICES:--}} ${{OMP_NUM_THREADS:--}} ${{TQDM_DISABLE:--}} ${{SAID:--}}" >>"$NOTES"
+sleep ${{PAUSE:-0.4}}
+for ((i = 0; i < 200; i++)); do
+    [[ $run != tiny/lacks ]] || grep -q 'begins tiny/a' "$NOTES" || {{ sleep 0.1; continue; }}
+    break
+done
+echo "ends $run ${{CUDA_VISIBLE_DEVICES:--}}" >>"$NOTES"
+mkdir -p $runs/$run/$seed
+cd $runs/$run/$seed
+echo "$flags" >flags.txt
+if [[ $run == $STOPS && ! -e checkpoint.pt ]]; then touch checkpoint.pt; exit 75; fi
+echo '{{"status": "finished", "epochs": 1}}' >result.json
+"""
+
+
+@pytest.fixture
+def stub(tmp_path):
+    """What `make` takes to use the stub, and the file of its notes. Locks of GPUs are this test's own."""
+    script = tmp_path / "stub"
+    script.write_text(STUB.format(python=sys.executable))
+    script.chmod(0o755)
+    (tmp_path / "locks").mkdir()
+    notes = tmp_path / "notes"
+    return {"python": script, "NOTES": str(notes), "TMPDIR": str(tmp_path / "locks")}, notes
+
+
+def most_at_once(lines):
+    """The largest number of runs that were under way at a time, by these lines of the stub's notes."""
+    most = now = 0
+    for line in lines:
+        now += 1 if line.startswith("begins") else -1
+        most = max(most, now)
+    return most
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A project in which nothing was made."""
+    return copy_project(tmp_path / "fresh")
