@@ -115,7 +115,8 @@ ifeq ($(filter -j%,$(MAKEFLAGS) $(shell echo "$${MAKEFLAGS-}")),)
 MAKEFLAGS += -j$(or $(JOBS),$(word 2,$(MACHINE)))
 endif
 # Where a make notes what was said and which runs have ended. Those of a week ago are removed.
-SAID_HERE := $(shell tmp=$${TMPDIR:-/tmp}; find "$$tmp" -maxdepth 1 -name "make-$$UID-*.said" -mtime +7 -delete; \
+SAID_HERE := $(shell tmp=$${TMPDIR:-/tmp}; \
+  find "$$tmp" -maxdepth 1 -name "make-$$UID-*.said" -mtime +7 -delete 2>/dev/null || true; \
   echo "$$tmp/make-$$UID-$$PPID-$$(date +%s).said")
 $(RESULTS): export SAID := $(SAID_HERE)
 # The progress bars of several runs would overwrite each other.

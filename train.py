@@ -350,8 +350,8 @@ def make_parser():
         help="train in bfloat16 (autocast), for processors and GPUs that have it; the reports used float32")
     add("--deterministic", action="store_true", help="on CUDA: only kernels that always give the same bits (slower)")
     add("--device", help="cpu, cuda, cuda:1; default: cuda where there is one")
-    add("--threads", type=data.count, help="CPU threads; default: one for the nets that gain nothing from more, else as "
-                                           "many as torch chooses; a resumed run keeps its first number")
+    add("--threads", type=data.count, help="CPU threads; default: one for nets that gain nothing from more, else what "
+                                           "torch chooses; a resumed run keeps its first number")
     add("--save-every", type=data.not_negative, metavar="S",
         help="least seconds between checkpoints; default: 30, or 300 for nets of more than ten million parameters")
     add("--stop-after", type=runs.seconds, metavar="TIME", help="save and exit with 75 after 90s, 55m, 1h30m")
@@ -502,7 +502,8 @@ def finish(settings, model, dataset, state, folder, status, origin):
     result = {"status": status, "run": settings.run, "seed": settings.seed, "metrics": finite(metrics),
               "test_weights": settings.test_weights, "test_evaluations": evaluations,
               "params": models.count_parameters(model), "steps": state.steps, "max_steps": settings.max_steps,
-              "threads": settings.threads, "precision": starts.precision(settings), "data": data.facts(settings, dataset), **origin,
+              "threads": settings.threads, "precision": starts.precision(settings),
+              "data": data.facts(settings, dataset), **origin,
               **runs.made_with(torch.device(settings.device))}
     runs.finish(folder, result, state.rows)
     return result

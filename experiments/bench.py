@@ -231,6 +231,7 @@ def machine():
 
 def measure(parts, options):
     """Measures these parts one after another; prints and, with --out, writes them. Raises BadInput and DataError."""
+    train.parse(["--data-dir", options.data_dir])  # refuses an empty name, which would be that of this folder
     declared = declarations.declarations()["run"]
     file, measured = Path(options.out or ".", "bench.json"), {}
     content = runs.read_json(file) if options.out else {}

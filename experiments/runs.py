@@ -33,8 +33,8 @@ FINISHED, FAILED, BAD_INPUT, DIVERGED, STOPPED = 0, 1, 2, 3, 75
 # The flags that say where and how a run is made, not what it is, and whether each takes a value. Two runs that differ
 # only in these are the same run. train.py, the Makefile and the report all ask here.
 NOT_IDENTITY = {"--runs": True, "--run": True, "--seed": True, "--data-dir": True, "--weights": True, "--device": True,
-                "--threads": True, "--bf16": False, "--stop-after": True, "--stop-at": True, "--save-every": True, "--restart": False,
-                "--score": True, "--again": False}
+                "--threads": True, "--bf16": False, "--stop-after": True, "--stop-at": True, "--save-every": True,
+                "--restart": False, "--score": True, "--again": False}
 FACTS = ("fingerprint", "dropped", "init_digest")  # args.json holds these too; they are found, not set
 FLAGS_FILE = "flags.txt"
 DONE = ("done", "diverged")
@@ -276,7 +276,7 @@ def say(folder, line):
     with open(folder / "train.log", "a") as f:
         f.write(line + "\n")
     with contextlib.suppress(BrokenPipeError):  # whoever was reading has gone; the training has not
-        print(line, flush=True)
+        print(line + "\n", end="", flush=True)  # in one piece, where several runs share a terminal
 
 
 def append_row(row, folder):

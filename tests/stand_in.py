@@ -181,7 +181,8 @@ class StandIn(TorchDispatchMode):
             for parameter, tensor in zip(parameters, tensors):
                 sides = zip(parameter.shape, parameter.stride(), tensor.stride())
                 if tensor.shape == parameter.shape and any(size > 1 and one != other for size, one, other in sides):
-                    raise RuntimeError(f"{operation}: {parameter.stride()} and {tensor.stride()} are two memory layouts")
+                    strides = f"{parameter.stride()} and {tensor.stride()}"
+                    raise RuntimeError(f"{operation}: a parameter and its tensors in two memory layouts, {strides}")
 
     def count(self, operation):
         """Adds an operation that waits to the list, with the line of the project that asked for it."""

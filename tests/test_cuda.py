@@ -4,7 +4,6 @@ The process of the tests sees no GPU, nor does what it starts. These checks run 
 Some run on the CPU too, so that they are known to work before there is a GPU.
 """
 import concurrent.futures
-import functools
 import glob
 import multiprocessing
 import os
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 import device_checks
+import makes
 from conftest import VISIBLE_GPUS
 from device_checks import ALIKE, LENET, MEMORY, NETS, RESUMED, RUNS
 from experiments import starts
@@ -55,7 +55,7 @@ def cuda(process_with_gpus):
 
 @pytest.fixture(params=["cpu", "cuda"])
 def either(request):
-    """The same, and a function that calls check("cpu", ...) here."""
+    """Returns such a function for CUDA and one that calls check("cpu", ...) here: the test runs twice."""
     if request.param == "cuda":
         return request.getfixturevalue("cuda")
     return lambda check, *args: check("cpu", *args)
@@ -75,6 +75,7 @@ def test_the_tests_use_the_cpu_on_a_machine_with_gpus(monkeypatch):
     """torch.cuda.is_available does as it does on such a machine, where CUDA looks at the variable."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: os.environ.get("CUDA_VISIBLE_DEVICES") != "")
     assert starts.device(None) == "cpu"
+    assert makes.clean_environment()["CUDA_VISIBLE_DEVICES"] == ""  # also for what a make of the tests starts
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert starts.device(None) == "cuda"
 
@@ -144,17 +145,12 @@ def test_a_step_of_the_reports_batch_size_takes_little_memory(cuda, tmp_path, na
 
 # ---- on either ------------------------------------------------------------------------------------------------------
 
-def test_the_checks_above_pass_on_the_cpu(tmp_path):
-    check = functools.partial
-    for number, run in enumerate([
-            check(device_checks.no_step_waits, flags=NETS["lenet5"]),
-            check(device_checks.no_step_waits, flags=RUNS["adam"], stop_at=1),
-            check(device_checks.ends_as_on_the_cpu, flags=ALIKE["mlp"]),
-            check(device_checks.resumes_bit_for_bit, flags=RESUMED["lenet5"]),
-            check(device_checks.peak_memory, name="lenet5", batch_size=4)]):
-        place = tmp_path / str(number)
-        place.mkdir()
-        run("cpu", place)
+@pytest.mark.parametrize("check, arguments", [
+    (device_checks.no_step_waits, [NETS["lenet5"]]), (device_checks.no_step_waits, [RUNS["adam"], 1]),
+    (device_checks.ends_as_on_the_cpu, [ALIKE["mlp"]]), (device_checks.resumes_bit_for_bit, [RESUMED["lenet5"]]),
+    (device_checks.peak_memory, ["lenet5", 4])])
+def test_the_checks_above_run_on_the_cpu(tmp_path, check, arguments):
+    check("cpu", tmp_path, *arguments)
 
 
 def test_bfloat16_trains(either, tmp_path):

@@ -14,20 +14,27 @@ from stand_in import StandIn
 
 @pytest.fixture
 def device():
-    """The stand-in, in use. device.steps lists what steps of training and batches that are scored waited for."""
+    """The stand-in, in use."""
     with StandIn() as device:
-        device.steps = []
         yield device
 
 
 def counted(device):
-    """Returns a guard for device_checks that lists waits in device.steps."""
+    """Returns a guard for device_checks: device.steps lists what each loop over batches waited for, a list a loop."""
+    device.steps = []
+
     @contextlib.contextmanager
     def guard():
         before = len(device.waits)
         yield
-        device.steps += device.waits[before:]
+        device.steps.append(device.waits[before:])
     return guard
+
+
+def waited_in_no_step(device):
+    """Were there steps of training or batches to score, and did none wait?"""
+    assert sum(device.steps, []) == []
+    return bool(device.steps)
 
 
 # ---- the stand-in itself --------------------------------------------------------------------------------------------
@@ -141,9 +148,8 @@ def made_before(tmp_path_factory):
 def test_every_net_trains_on_one_device_without_waiting(tmp_path, name):
     on_cpu = train_steps(NETS[name], tmp_path, "cpu")
     with StandIn() as device:
-        device.steps = []
         on_device = train_steps(NETS[name], tmp_path, "meta", counted(device))
-    assert device.steps == []
+    assert waited_in_no_step(device)
     assert_close(on_device, on_cpu)
 
 
@@ -154,10 +160,9 @@ def test_a_run_that_was_stopped_waits_in_no_step_and_ends_as_on_the_cpu(tmp_path
         shutil.copytree(made_before, tmp_path / place)
     on_cpu = train_run(RUNS[name], tmp_path / "cpu", "cpu")
     with StandIn() as device:
-        device.steps = []
         on_device = train_run(RUNS[name], tmp_path / "device", "meta", counted(device), stop_at=1)
         assert device.waits  # between the epochs
-    assert device.steps == []
+    assert waited_in_no_step(device)
     assert_close(log_and_weights(on_device), log_and_weights(on_cpu))
     for metric, value in helpers.result_of(on_cpu)["metrics"].items():
         expected = value if value is None else pytest.approx(value, rel=1e-4)
@@ -171,9 +176,8 @@ def test_scoring_a_finished_run_mixes_no_devices(tmp_path, monkeypatch):
     with helpers.smaller_data(**SIZES):
         assert score.score(folder, device="cpu") == 0
         with StandIn() as device:
-            device.steps = []
             with guarded(counted(device)):
                 assert score.score(copy, device="meta") == 0
-    assert device.steps == [] and device.waits
+    assert waited_in_no_step(device) and device.waits
     assert helpers.result_of(copy)["metrics"]["test_loss"] == pytest.approx(
         helpers.result_of(folder)["metrics"]["test_loss"], rel=1e-5)

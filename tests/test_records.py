@@ -157,7 +157,8 @@ def test_a_run_in_bfloat16_is_kept_beside_that_in_float32_which_counts(place):
 
 
 def test_train_logs_of_older_versions_say_when_a_run_finished(tmp_path):
-    lines = "a b seed 0: finished at 1: x", "finished at 2026-01-02T00:00:00Z: x", "a/b seed 12: diverged at 2026-01-03: x"
+    lines = ("a b seed 0: finished at 1: x", "finished at 2026-01-02T00:00:00Z: x",
+             "a/b seed 12: diverged at 2026-01-03: x")
     for count, expected in ((1, ""), (2, "2026-01-02T00:00:00Z"), (3, "2026-01-03")):
         (tmp_path / "train.log").write_text("\n".join(lines[:count]))
         assert records.finished_at(tmp_path) == expected
