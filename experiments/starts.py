@@ -33,6 +33,9 @@ def one_line(error):
 
 def build(settings, dataset):
     """The net that the flags ask for. Raises BadInput for flags that make no net, or none for this data set."""
+    if settings.model == "vgg16_imagenet" and settings.deterministic and settings.device.startswith("cuda"):
+        raise BadInput("vgg16_imagenet cannot train with --deterministic on a GPU: torch has no such gradient of its "
+                       "adaptive pooling. Leave --deterministic out, or take --device cpu.")
     flags = {flag: getattr(settings, flag) for flag in models.flags_of(settings.model)}
     try:
         model = models.build(settings.model, len(dataset.classes) or None, dataset.images.shape[-1], **flags)
@@ -215,7 +218,7 @@ def restore(folder, data_dir=None, device="cpu", weights="model.pt"):
     if args.get("dropped") is not None:
         dataset = data.drop(dataset, torch.tensor(args["dropped"], dtype=torch.int64))
     model = build(settings, dataset)
-    model.load_state_dict(torch.load(folder / weights, map_location=device, weights_only=True))
+    model.load_state_dict(torch.load(folder / weights, map_location="cpu", weights_only=True))
     return settings, place(settings, model.eval()), dataset.to(device)
 
 

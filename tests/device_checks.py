@@ -168,7 +168,7 @@ RESUMED = {
     "keypoint": f"{FACES} --norm bn --dropout 0.3 --rotated-copies 15 --epochs 3 --switch-after 2 --valid-rotation 30",
     "lenet5": f"{LENET} --norm bn --dropout 0.3 --dropconnect 0.3 --l2 0.01 --clip 1 --autoaugment 0.9 --epochs 2",
     "cnn": f"{EVERY} --model cnn --optim adam --lr 0.001 --epochs 2 --input-noise 0.1 --test-weights best",
-    "base": f"{BASE} --momentum 0.9 --flip --rotation 15 --label-noise 0.4 --epochs 2",
+    "base": f"{BASE} --momentum 0.9 --flip --rotation 15 --label-noise 0.4 --epochs 3",
     "vgg13": f"{VGG} --norm bn --dropout 0.5 --augmix 0.9 --epochs 2",
 }
 # The reports' batch sizes, and MiB of tensors in a step of it, counted on the stand-in: weights, what the optimizer

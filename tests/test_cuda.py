@@ -127,7 +127,7 @@ def test_a_run_stopped_in_mid_epoch_ends_the_same_bit_for_bit(cuda, tmp_path, na
 
 
 def test_a_run_killed_in_mid_epoch_ends_the_same_bit_for_bit(cuda, tmp_path):
-    cuda(device_checks.killed_in_mid_epoch, tmp_path, f"{LENET} --norm bn --dropout 0.3 --epochs 30")
+    cuda(device_checks.killed_in_mid_epoch, tmp_path, f"{LENET} --norm bn --dropout 0.3 --epochs 10")
 
 
 def test_several_processes_train_side_by_side(cuda, tmp_path):

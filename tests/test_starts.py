@@ -107,6 +107,19 @@ def test_the_precision_of_a_run(monkeypatch, flags, tf32_allowed, capability, pr
         assert starts.precision(train.parse(flags.split())) == precision
 
 
+@pytest.mark.parametrize("flags, refused", [("--deterministic --device cuda", True), ("--deterministic", False),
+                                            ("--device cuda", False)])
+def test_a_net_without_deterministic_gradients_on_a_gpu_is_refused_before_it_is_built(monkeypatch, flags, refused):
+    monkeypatch.setattr(starts, "device", lambda name: name or "cpu")
+    settings = train.parse(f"--model vgg16_imagenet --data caltech35 {flags}".split())
+
+    def build(*_, **__):
+        raise ValueError("it is built")
+    monkeypatch.setattr(models, "build", build)
+    with pytest.raises(runs.BadInput, match="no such gradient" if refused else "it is built"):
+        starts.build(settings, data.load("caltech35", synthetic=True))
+
+
 @pytest.mark.parametrize("has_bfloat16", [True, False])
 def test_a_run_says_where_bfloat16_is_only_slower(tmp_path, monkeypatch, capsys, has_bfloat16):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bfloat16)
