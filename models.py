@@ -555,7 +555,8 @@ MODELS = {"keypoint": Keypoint, "lenet5": LeNet5, "vgg13": vgg13, "vgg16": vgg16
           "cnn": CNN, "base": base, "basic_block": basic_block, "bottleneck": bottleneck_net}
 # The nets whose step is faster with channels_last memory, channel by channel of a pixel (results/bench.md). It is only
 # a layout; but dropout draws in the order of memory, and so for other values.
-CHANNELS_LAST = ("keypoint", "cnn", "base", "basic_block", "bottleneck")
+CHANNELS_LAST = ("keypoint", "vgg13", "vgg16", "vgg19", "nin", "googlenet", "vgg16_imagenet", "cnn", "base",
+                 "basic_block", "bottleneck")
 SMALL = ("lenet5", "net", "mlp")  # their steps are too short to gain from a second CPU thread
 IMAGENET = ("resnet18", "vgg16_imagenet")  # torchvision has ImageNet weights of these
 

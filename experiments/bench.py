@@ -48,17 +48,17 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("lenet5, batch 4", "lenet_vgg/relu-wide", "", "loading", 2000),
-    Case("lenet5 with batch norm, dropout, L2 and clipping, batch 4", "lenet_vgg/template1", "", "loading", 1000),
-    Case("net with flip and crop, batch 64", "net/baseline", "--flip --pad-crop 2", "loading", 200),
+    Case("lenet5, batch 4", "lenet_vgg/relu-wide", "", "loading", 1000),
+    Case("lenet5 with batch norm, dropout, L2 and clipping, batch 4", "lenet_vgg/template1", "", "loading", 500),
+    Case("net with flip and crop, batch 64", "net/baseline", "--flip --pad-crop 2", "loading", 100),
     Case("cnn, batch 128", "mlp_cnn/cnn", "", "arithmetic", 5, bf16=True),
     Case("vgg13 with batch norm, batch 128", "lenet_vgg/vgg6-bn", "", "arithmetic", 2, bf16=True),
     Case("keypoint, every face upright and once rotated", "keypoints/adam", "", "epoch", 0),
     Case("base", "caltech35/base", "", "epoch", 0))
-L2_RUN, L2_STEPS = "lenet_vgg/template1", 1000
+L2_RUN, L2_STEPS = "lenet_vgg/template1", 500
 STARTS = {"keypoint": "keypoints/adam", "lenet5": "lenet_vgg/relu-wide"}
 # Small nets, to which a second thread may give nothing, and steps in a round.
-SMALL = {"lenet_vgg/relu-wide": 1000, "net/baseline": 200, "mlp_cnn/mlp": 100, "keypoints/adam": 30}
+SMALL = {"lenet_vgg/relu-wide": 500, "net/baseline": 100, "mlp_cnn/mlp": 100, "keypoints/adam": 30}
 PACKED, PACKED_STEPS = "lenet-act", 3000
 # A run of every net at the reports' batch size, and of those that are made in several sizes.
 NETS = ("keypoints/adam", "lenet_vgg/relu-wide", "lenet_vgg/vgg6-bn", "lenet_vgg/vgg16-bn", "lenet_vgg/vgg19-plain",
@@ -84,13 +84,16 @@ def against_reports(flags_of, options):
                 call = stack.enter_context(timing.own_process())
                 threads[name] = call(timing.prepare, name, [*flags, *extra], options.images, steps)
                 ways[name] = lambda call=call, name=name: scale * call(ours, name)
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads["ours"])
             theirs = timing.prepare_reported(flags, options.images, steps, case.counts == "arithmetic")
             ways["reported"] = lambda: scale * theirs()
             found = timing.by_turns(f"{case.what}, {unit}", ways, options.rounds, BUDGET)
+            torch.set_num_threads(before)
         for name in threads:
             rows.append({"what": case.what, "precision": "bfloat16" if "bf" in name else "float32", "run": case.run,
                          "flags": runs.identity_flags(flags), "unit": unit, "counts": case.counts,
-                         "threads": threads[name], "reported_threads": torch.get_num_threads(),
+                         "threads": threads[name],
                          "ours": timing.figures(found[name]), "reported": timing.figures(found["reported"])})
             rows[-1]["ratio"] = timing.ratio(rows[-1]["ours"], rows[-1]["reported"])
             rows[-1]["aim"] = AIMS[case.counts]

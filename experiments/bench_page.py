@@ -7,11 +7,11 @@ ABOUT = {
 ## Beside the reports' way
 
 The reports' way opens or transforms each image anew at every visit (PIL and torchvision in a DataLoader of 2 workers)
-and asks for `loss.item()` every step, with torch's own layers, memory layout and number of threads. Ours is `train.py`.
-Both take turns with the same images, net, loss and optimizer, each in a process of its own: `train.py`'s keeps freed
+and asks for `loss.item()` every step, with torch's own layers and memory layout. Ours is `train.py`. Both take turns
+with the same images, net, loss, optimizer and number of threads, each in a process of its own: `train.py`'s keeps freed
 memory. *loading*: steps with the reading of their images (ours reads decoded images, cached once and not counted);
 *epoch*: the same of a whole epoch and its look at the valid images; *arithmetic*: the reports' way gets its batches
-ready made. Threads are ours and the reports'.""",
+ready made.""",
     "l2": """\
 ## L2 term and clipping
 
@@ -32,7 +32,7 @@ A comparison's runs, cut short, one after another and packed: as many at a time 
 ## Memory layout
 
 A step of every net at its report's batch size in milliseconds, on random images, without reading any. The faster layout
-of each precision is bold. The column "taken" names what `train.py` takes, by `models.CHANNELS_LAST`."""}
+of each precision is bold. `train.py` takes what `models.CHANNELS_LAST` says."""}
 
 
 BUSY = 0.5  # a load from which on something else was running, so that the figures say less
@@ -41,7 +41,7 @@ BUSY = 0.5  # a load from which on something else was running, so that the figur
 def page(content):
     """The text of results/bench.md. content: what bench.json holds, {part: {"machine", "generated", "rows", ...}}."""
     parts = list(content.values())
-    lines = [TITLE, "", "Made by `make bench`. Figures are medians (lowest–highest) of several rounds."]
+    lines = [TITLE, "", "Made by `make bench`. Figures are medians (lowest–highest), or single ones."]
     alike = len({hardware(part) for part in parts}) <= 1
     if alike and parts:
         lines += ["", f"{hardware(parts[0])} {circumstances(parts)}"]
@@ -92,7 +92,7 @@ def shown(figures, spread=True):
     def three(x):
         return f"{x:.0f}" if x >= 100 else f"{x:.3g}"
 
-    if not spread:
+    if not spread or figures["rounds"] == 1:
         return three(figures["median"])
     return f"{three(figures['median'])} ({three(figures['lowest'])}–{three(figures['highest'])})"
 
@@ -106,15 +106,15 @@ def table_of_reports(rows):
     """Head and rows of the table beside the reports' way."""
     head = ["what", "counts", "ours", "the reports' way", "", "ratio", "aim", "threads"]
     cells = [[row["what"] if row["precision"] == "float32" else f"{row['what']}, ours in bfloat16", row["counts"],
-              shown(row["ours"]), shown(row["reported"]), row["unit"], f"{row['ratio']:.2f}",
-              verdict(row["ratio"], row["aim"]), f"{row['threads']}, {row['reported_threads']}"] for row in rows]
+              shown(row["ours"]), shown(row["reported"]), row["unit"], f"{row['ratio']:.3f}",
+              verdict(row["ratio"], row["aim"]), row["threads"]] for row in rows]
     return head, cells
 
 
 def table_of_l2(rows):
     """Head and rows of what L2 term and clipping cost."""
     head = ["what", "with both", "without", "", "share of a step", "aim"]
-    return head, [[row["what"], shown(row["with"]), shown(row["without"]), row["unit"], f"{100 * row['share']:.0f} %",
+    return head, [[row["what"], shown(row["with"]), shown(row["without"]), row["unit"], f"{100 * row['share']:.1f} %",
                    verdict(row["share"], row["aim"])] for row in rows]
 
 
@@ -142,7 +142,7 @@ def table_of_layouts(rows):
     """Head and rows of every net in both memory layouts and both precisions."""
     precisions, layouts = ("float32", "bfloat16"), ("contiguous", "channels_last")
     head = ["net", "batch", "threads", *(f"{precision}, {layout}" for precision in precisions for layout in layouts),
-            "taken", "of the run"]
+            "train.py takes (bfloat16)", "of the run"]
     cells = []
     for row in rows:
         line = [row["what"], row["batch_size"], row["threads"]]
@@ -152,8 +152,8 @@ def table_of_layouts(rows):
             for figures in pair:
                 text = shown(figures, spread=False) if figures else "–"
                 line.append(f"**{text}**" if figures and figures["median"] == fastest else text)
-        taken = [row["taken"][precision] for precision in precisions]
-        cells.append([*line, "; bfloat16: ".join(dict.fromkeys(taken)), f"`{row['run']}`"])
+        taken, in_bfloat16 = (row["taken"][precision] for precision in precisions)
+        cells.append([*line, taken if taken == in_bfloat16 else f"{taken} ({in_bfloat16})", f"`{row['run']}`"])
     return head, cells
 
 

@@ -29,11 +29,11 @@ IMAGES = {"cifar10": {"random": 40000, "last": 40000, "all": 50000}, "faces21": 
 # The flags that change how long a step takes, or of how many images it is.
 COSTLY = ("model", "data", "side", "channels", "kernels", "convs", "stem", "freeze", "norm", "batch-size", "l2", "bf16",
           "autoaugment", "augmix", "rotated-copies", "test-each-epoch")
-# What a step of a net takes of which neither a run nor a step was measured, in core-seconds an image: one of LeNet-5's
-# small steps takes a fifth of that, one of VGG's large ones ten times as much.
+# What an image costs, in core-seconds, where neither a run nor a step of the net was measured: LeNet-5's take about a
+# quarter of that, VGG's twenty times as much.
 UNKNOWN = 0.001
-# A GPU's time is estimated where none was measured: a step starts some hundred small kernels, which takes a millisecond
-# or two however few images it has; beyond that an image takes a small part of a core's time.
+# A GPU's time, where none was measured, is a guess that serves the order: a step starts some hundred small kernels, a
+# millisecond or two however few images it has; beyond that an image takes a small part of a core's time.
 GPU_STEP, GPU_PART = 0.0015, 1 / 200
 
 

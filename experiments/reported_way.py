@@ -150,13 +150,14 @@ def make_optimizer(settings, model):
                            weight_decay=settings.weight_decay)
 
 
-def train_on(settings, batches, model, optimizer):
+def train_on(settings, batches, model, optimizer, most=math.inf):
     """Takes a step for each batch (x, y). Returns (number of steps, seconds from the end of the first to the last).
 
-    Before the first step a DataLoader starts its workers, which a whole epoch pays for once.
+    Before the first step a DataLoader starts its workers, which a whole epoch pays for once. most: seconds after which
+    no further step begins.
     """
     loss_function, device = losses.make(settings), settings.device
-    steps, total, first_done = 0, 0.0, None
+    steps, total, seconds, first_done = 0, 0.0, 0.0, None
     for x, y in batches:
         loss = loss_function(model(x.to(device)), y.to(device))
         if settings.l2:
@@ -170,12 +171,15 @@ def train_on(settings, batches, model, optimizer):
         steps += 1
         if first_done is None:
             first_done = time.perf_counter()
-    return steps, time.perf_counter() - first_done
+        seconds = time.perf_counter() - first_done
+        if seconds > most:
+            break
+    return steps, seconds
 
 
-def step(settings, batches, model, optimizer):
-    """Returns the seconds that a step takes, the mean over the batches but the first."""
-    steps, seconds = train_on(settings, batches, model, optimizer)
+def step(settings, batches, model, optimizer, most=math.inf):
+    """Returns the seconds that a step takes, the mean over the batches but the first, of as many as `most` allows."""
+    steps, seconds = train_on(settings, batches, model, optimizer, most)
     return seconds / (steps - 1)
 
 

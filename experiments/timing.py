@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 PRECISIONS = ("float32", "bfloat16")
 LEAST_SECONDS = 0.1  # a sample of steps takes at least so long, so that the clock does not count
+MOST_SECONDS = 20  # of the reports' steps in a round: on a busy machine threads and workers wait for each other
 SIMULATED = 0.5  # where bfloat16 is simulated, nets whose step in float32 takes more seconds are not timed in it
 # Run in a process of its own: train.py as it is, except that it prints the time when its first step is done.
 FIRST_STEP = """
@@ -180,13 +181,14 @@ def prepare_reported(flags, images=None, steps=None, from_memory=False):
     if from_memory:
         batches = list(dataset.batches(data.plan_epoch(settings, dataset, 1)))
         reported_way.train_on(settings, batches[:2], model, optimizer)  # pays for what torch sets up once
-        return lambda: reported_way.step(settings, batches, model, optimizer)
+        return lambda: reported_way.step(settings, batches, model, optimizer, MOST_SECONDS)
 
     photographs, held_out = (photographs_of(settings, dataset, chosen) for chosen in (dataset.train, dataset.valid))
     first = torch.utils.data.Subset(photographs, range(min(len(photographs), 2 * settings.batch_size)))
     reported_way.train_on(settings, reported_way.loader(settings, first), model, optimizer)
     if steps is not None:
-        return lambda: reported_way.step(settings, reported_way.loader(settings, photographs), model, optimizer)
+        return lambda: reported_way.step(settings, reported_way.loader(settings, photographs), model, optimizer,
+                                         MOST_SECONDS)
     held_out = torch.utils.data.Subset(held_out, range(len(dataset.valid)))  # faces: not their rotated copies
     return lambda: reported_way.epoch(settings, photographs, held_out, model, optimizer)
 
@@ -268,8 +270,9 @@ def layouts(flags, batch_size, rounds, budget):
             continue
         for layout in LAYOUTS:
             take_steps = steps_in(settings, precision == "bfloat16", LAYOUTS[layout])
-            take_steps(1)  # pays for what torch sets up once
-            seconds = take_steps(1)
+            seconds = take_steps(1)  # pays for what torch sets up once, which short steps would not show
+            if seconds < 1:
+                seconds = take_steps(1)
             slowest = max(slowest, seconds)
             count = math.ceil(LEAST_SECONDS / seconds)
             ways[f"{precision} {layout}"] = lambda take_steps=take_steps, count=count: 1000 * take_steps(count) / count
