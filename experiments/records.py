@@ -183,18 +183,23 @@ def in_bfloat16(record):
     return record.get("precision") == "bfloat16"
 
 
-def one_of_each_seed(records):
-    """The records without those in bfloat16 of which there is the same run and seed in float32, as in the reports."""
-    in_float32 = {(record["run"], record["seed"]) for record in records if not in_bfloat16(record)}
-    return [record for record in records
-            if not in_bfloat16(record) or (record["run"], record["seed"]) not in in_float32]
+def by_seed_in_float32(records):
+    """{(run, seed): record} of the records that were not made in bfloat16."""
+    return {(record["run"], record["seed"]): record for record in records if not in_bfloat16(record)}
 
 
 def both_precisions(records):
     """Pairs of records of one run and seed, (in float32, in bfloat16), in the order of the latter."""
-    in_float32 = {(record["run"], record["seed"]): record for record in records if not in_bfloat16(record)}
+    in_float32 = by_seed_in_float32(records)
     return [(in_float32[record["run"], record["seed"]], record) for record in records
             if in_bfloat16(record) and (record["run"], record["seed"]) in in_float32]
+
+
+def one_of_each_seed(records):
+    """The records without those in bfloat16 of which there is the same run and seed in float32, as in the reports."""
+    in_float32 = by_seed_in_float32(records)
+    return [record for record in records
+            if not in_bfloat16(record) or (record["run"], record["seed"]) not in in_float32]
 
 
 def why_not(declared, record, folder):

@@ -100,6 +100,13 @@ def precision(settings):
     return "float32"
 
 
+def has_bfloat16(device):
+    """Has this device, of a name as torch has it, instructions for bfloat16? Else torch simulates them, slowly."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def beginning(state):
     """How a run says that it begins, or from where it goes on."""
     if state.rows or state.step:
@@ -112,7 +119,7 @@ def description(settings, model, dataset):
     words = [f"{models.count_parameters(model):,} parameters", dataset.source,
              f"train {len(dataset.train)} valid {len(dataset.valid)} test {len(dataset.test)}", settings.device,
              f"{settings.threads} threads", precision(settings)]
-    if settings.bf16 and settings.device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if settings.bf16 and settings.device == "cpu" and not has_bfloat16("cpu"):
         words.append("which this processor does not have: it will be several times slower than float32")
     return ", ".join(words)
 

@@ -25,6 +25,7 @@ import losses
 import models
 import train
 from experiments import reported_way, runs, starts
+from experiments.starts import has_bfloat16
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -247,13 +248,6 @@ def environment(threads=None):
 
 
 # ---- memory layouts -------------------------------------------------------------------------------------------------
-
-def has_bfloat16(device):
-    """Has this device, of a name as torch has it, instructions for bfloat16? Else torch simulates them, slowly."""
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
 
 def layouts(flags, batch_size, rounds, budget):
     """Times a step of a net in both memory layouts and both precisions, by turns.
