@@ -61,13 +61,15 @@ endif
 REPORTS   := $(patsubst experiments/%.mk,%,$(sort $(wildcard experiments/*.mk)))
 include $(REPORTS:%=experiments/%.mk)
 RUN_NAMES := $(patsubst run.%,%,$(filter run.%,$(.VARIABLES)))
+ALIASES   := $(patsubst alias.%,%,$(filter alias.%,$(.VARIABLES)))
 EXPS      := $(sort $(patsubst exp.%,%,$(filter exp.%,$(.VARIABLES))))
-$(foreach e,$(EXPS),$(foreach r,$(exp.$e),$(if $(run.$r),,$(error exp.$e names $r, which no run.$r declares))))
 # The comparisons that a report's file declares, whatever runs they begin with.
 of_report = $(shell sed -nE 's/^exp\.([^[:space:]:=]+).*/\1/p' experiments/$1.mk)
 
+# The run that a name stands for: an alias is a second name.
+real    = $(or $(alias.$1),$1)
 flags   = $(strip $(run.$1) $(EXTRA) $(if $(BF16),--bf16))
-folder  = $(RUNS)/$1/seed$2
+folder  = $(RUNS)/$(call real,$1)/seed$2
 result  = $(call folder,$1,$2)/result.json
 results = $(foreach r,$1,$(foreach s,$(SEEDS),$(call result,$r,$s)))
 # The run that a run starts from, or whose net scores its labels.
@@ -78,6 +80,14 @@ same    = $(if $(subst |$1|,,|$2|),,same)
 # strip: make 4.3 does not always remove the newline at the end of a file.
 is_stale = $(if $(wildcard $(call result,$1,$2)),$(if $(call \
   same,$(call line,$1),$(strip $(file <$(call folder,$1,$2)/flags.txt))),,stale))
+
+# Names that are none, with the file and line of the variable that has them.
+at    = $(shell grep -Hnm1 '^$1[[:space:]:=]' experiments/*.mk | cut -d: -f1,2)
+check = $(if $(run.$2),,$(error $(call at,$1): $1 names $2, which no run.$2 declares))
+$(foreach a,$(filter $(ALIASES),$(RUN_NAMES)),$(error $(call at,alias.$a): $a is a run and cannot be an alias too))
+$(foreach a,$(ALIASES),$(call check,alias.$a,$(alias.$a)))
+$(foreach e,$(EXPS),$(foreach r,$(exp.$e),$(call check,exp.$e,$(call real,$r))))
+$(foreach r,$(RUN_NAMES),$(foreach s,$(filter $(ALIASES),$(call source,$r)),$(call check,run.$r,$s)))
 
 RESULTS := $(call results,$(RUN_NAMES))
 # Results of an older version have their flags in result.json alone.
@@ -98,9 +108,8 @@ $(if $(filter-out $(LONGEST_FIRST),$(RUN_NAMES)),$(error experiments/costs.py do
 needs.all   := $(call results,$(LONGEST_FIRST))
 needs.train := $(needs.all)
 endif
-ifneq ($(RUN),)
-needs.redo := $(call results,$(call source,$(RUN)))
-endif
+REAL_RUN := $(call real,$(RUN))
+needs.redo := $(call results,$(call source,$(REAL_RUN)))
 # The goals, what they need, what that needs, and so on; and what of it is to be trained now.
 all_of = $(foreach g,$1,$g $(call all_of,$(needs.$g)))
 TODO  := $(filter-out $(FINISHED),$(filter $(RESULTS),$(sort $(call all_of,$(MAKECMDGOALS)))))
@@ -136,10 +145,7 @@ SLOTS   = $(eval SLOTS := $(shell seq $$(( ($(AT_ONCE) + $(GPUS) - 1) / $(GPUS) 
 # A run waits for a GPU that has room and holds a lock on its place while it lives: the lock goes on to train.py. All
 # first places are taken before the second ones, so that the runs are spread evenly.
 COMMA   := ,
-VISIBLE := $(subst $(COMMA), ,$(CUDA_VISIBLE_DEVICES))
-ifeq ($(VISIBLE),)
-VISIBLE := $(shell seq 0 $$(( $(GPUS) - 1 )))
-endif
+VISIBLE := $(or $(subst $(COMMA), ,$(CUDA_VISIBLE_DEVICES)),$(shell seq 0 $$(( $(GPUS) - 1 ))))
 GPU_LOCK = "$${TMPDIR:-/tmp}/gpu-$$gpu-$$place.$$UID.lock"
 take_gpu = while true; do for place in $(or $(SLOTS),1); do for gpu in $(wordlist 1,$(GPUS),$(VISIBLE)); do \
   exec 9>$(GPU_LOCK); flock -n 9 && break 3 || true; done; done; sleep 1; done; CUDA_VISIBLE_DEVICES=$$gpu
@@ -217,15 +223,16 @@ status: | venv ## which runs are done, diverged, running, interrupted, failed or
 	$(REPORT) status $(WHERE)
 
 show: known-run ## RUN=keypoints/adam-bn: its exact command
-	$(foreach s,$(SEEDS),$(KEEP) once -- $(call command,$(RUN),$s);)
+	$(foreach s,$(SEEDS),$(KEEP) once -- $(call command,$(REAL_RUN),$s);)
 
 # The run that it starts from is trained first, if need be. Seeds follow each other, a command and a line for each.
 redo: known-run | venv ## RUN=keypoints/adam-bn: train it anew; the old result is kept aside
-	$(foreach s,$(SEEDS),-$(call train,$(RUN)/seed$s) --restart$(NEWLINE))
+	$(foreach s,$(SEEDS),-$(call train,$(REAL_RUN)/seed$s) --restart$(NEWLINE))
 	$(REPORT) status $(RUN) $(WHERE)
 
 known-run:
-	$(if $(run.$(RUN)),:,echo "RUN=$(RUN) is not declared; make list names the runs" >&2; exit 2)
+	$(if $(run.$(REAL_RUN)),$(if $(alias.$(RUN)),echo "# $(RUN) = $(REAL_RUN)",:),echo \
+	  "RUN=$(RUN) is not declared; make list names the runs" >&2; exit 2)
 
 report: | venv ## merges finished runs into results/records.jsonl and makes the pages of results/; never trains
 	$(REPORT) report --runs $(RUNS) --data-dir $(DATA_DIR)
@@ -238,7 +245,7 @@ clean: ## generated trials and caches of Python; never data, results, runs or ru
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 declared: # for experiments/declarations.py
-	:$(foreach v,$(filter exp.% plots.% run.% want.% claim.%,$(.VARIABLES)),$(info $v=$(strip $($v))))
+	:$(foreach v,$(filter exp.% plots.% run.% alias.% want.% claim.% headline.%,$(.VARIABLES)),$(info $v=$(strip $($v))))
 
 # The interpreter: nothing to do where PYTHON is given or requirements.txt is what .venv was made from.
 ifeq ($(strip $(PYTHON)),)

@@ -15,14 +15,15 @@ import numpy as np
 from experiments import runs
 
 
-def predict(folders, data_dir, count=4):
+def predict(folders, data_dir, count=4, best=()):
     """Runs landmark nets on the same held-out faces. Returns a dict, or None if no net gives 21 landmarks.
 
     folders: {run: run folder}. The faces are `count` of the valid set, evenly spread, then the last of these rotated by
     +30° and -30°. The dict has "pictures": (faces, 112, 112), "true": (faces, 42) in pixels, "heads": what each face
     is, "predicted": {run: (faces, 42)}, and "other": the runs that trained with another split, and so may have seen
-    these faces. A run whose net does not give 21 landmarks is named on stderr and left out. Raises data.DataError where
-    the data are not there.
+    these faces. The runs in `best` answer with the weights of their best epoch, best.pt, all others with their final
+    ones. A run whose net does not give 21 landmarks is named on stderr and left out. Raises data.DataError where the
+    data are not there.
     """
     import torch
 
@@ -31,7 +32,8 @@ def predict(folders, data_dir, count=4):
 
     shown, valid = None, None
     for run, folder in folders.items():
-        _, model, dataset = starts.restore(folder, data_dir=data_dir, device="cpu")
+        weights = "best.pt" if run in best else "model.pt"
+        _, model, dataset = starts.restore(folder, data_dir=data_dir, device="cpu", weights=weights)
         if tuple(dataset.targets.shape[1:]) != (42,):
             print(f"{run}: its net does not give 21 landmarks, left out of the faces", file=sys.stderr)
             continue

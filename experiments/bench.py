@@ -61,7 +61,7 @@ STARTS = {"keypoint": "keypoints/adam", "lenet5": "lenet_vgg/relu-wide"}
 SMALL = {"lenet_vgg/relu-wide": 500, "net/baseline": 100, "mlp_cnn/mlp": 100, "keypoints/adam": 30}
 PACKED, PACKED_STEPS = "lenet-act", 3000
 # A run of every net at the reports' batch size, and of those that are made in several sizes.
-NETS = ("keypoints/adam", "lenet_vgg/relu-wide", "lenet_vgg/vgg6-bn", "lenet_vgg/vgg16-bn", "lenet_vgg/vgg19-plain",
+NETS = ("keypoints/adam", "lenet_vgg/relu-wide", "lenet_vgg/vgg6-bn", "lenet_vgg/vgg16-l2-10", "lenet_vgg/vgg19-plain",
         "lenet_vgg/architectures-nin", "lenet_vgg/architectures-googlenet", "lenet_vgg/architectures-resnet18",
         "net/baseline", "net/best", "net/resnet18", "mlp_cnn/mlp", "mlp_cnn/cnn", "caltech35/base",
         "caltech35/basic-block", "caltech35/bottleneck", "caltech35/resnet18-112", "caltech35/vgg16-112")

@@ -1,21 +1,35 @@
 """Verdicts on the reports' claims: the sentences of REPORT.mk, judged by the functions of REPORT.py beside it.
 
-    make report                                  # the verdicts by the committed records, in results/REPORT.md
+    make report                                  # the verdicts by the committed records open results/REPORT.md
     make exp-bn-dropout SEEDS="0 1 2"            # those by the runs of one comparison
 
 The modules are found by the names of the .mk files that have claims. The functions of a claim are named as it is: K4
-judges claim.K4.
+judges claim.K4, and returns its parts. How a part is judged stands in verdicts.py, by what in thresholds.py.
 """
 import functools
 import importlib
+import math
 import re
 
-from experiments import declarations
+from experiments import declarations, verdicts
 from experiments.records import NotRun
 from experiments.tables import markdown
+from experiments.thresholds import CHANGES
 
-# The fraction of the seeds that must agree: all of up to four, all but one of five.
-HOLDS_FROM, FAILS_UP_TO = 0.8, 0.2
+HEAD = ["claim", "the report says", "reported", "measured", "difference [95 %]", "asked", "seeds", "verdict"]
+GROUPS = {verdicts.HOLDS: "holds", verdicts.FAILS: "does not hold", verdicts.UNDECIDED: "undecided",
+          verdicts.DEPENDS: "undecided", verdicts.LOOKS_SO: "one seed", verdicts.LOOKS_NOT_SO: "one seed",
+          verdicts.ONE_DEPENDS: "one seed", verdicts.NOT_JUDGEABLE: "not judgeable", verdicts.IN_PART: "not run",
+          verdicts.NOT_RUN: "not run"}
+ABOUT = """\
+*Measured* is the mean over the seeds of what is compared, *difference* that of their difference (ratio, where the unit
+is "times") with its 95 % interval by Student's t, seed by seed. A claim *holds* where the whole interval is what is
+asked, *does not hold* where none of it is, and is *undecided* between. One seed has no interval and gives no verdict.
+*Not judgeable*: what the claim takes for granted did not happen, as where a run blew up that was to be compared. A yes
+or no needs three seeds that agree. A claim of several parts holds where all of them do; parts called open are shown
+alone. The interval takes the seeds for independent and their differences for roughly normal. Runs of one seed share
+first weights and the order of images where their nets and optimizers let them; where they do not, the pairing gains
+nothing, and the interval is only wider."""
 
 
 @functools.cache
@@ -50,32 +64,30 @@ def is_counted(claim):
     return any(claim in getattr(module, "COUNTED", ()) for module in modules().values())
 
 
-def verdict(claim, records):
-    """Judges a claim by records, seed by seed.
+def has_readings(claim):
+    """Returns whether the parts of this claim are one question that is answered in different ways."""
+    return any(claim in getattr(module, "READINGS", ()) for module in modules().values())
 
-    Returns ("holds" | "does not hold" | "undecided (needs more seeds)" | "not run", seeds judged, what was seen). The
-    runs of one seed share its order of images and their first weights, so each seed is one paired comparison. A seed of
-    which a run is missing is not judged.
+
+# ---- judging --------------------------------------------------------------------------------------------------------
+
+def verdict(claim, records, declared=None):
+    """Judges a claim by records. Returns its verdict, a word of verdicts.py, and what came out for each part.
+
+    A seed of which a part lacks a run is not judged by that part. declared: for what the report printed, see
+    declarations.declarations; without it nothing counts as printed.
     """
-    function = functions()[claim]
-    if is_counted(claim):
-        holds, seen = function()
-        return "holds" if holds else "does not hold", 0, seen
     found = {(record["run"], record["seed"]): record for record in records}
-    judged = []
-    for seed in sorted({seed for _, seed in found}):
-        try:
-            holds, seen = function(functools.partial(record_of, found, seed))
-        except NotRun:
-            continue
-        judged.append((seed, bool(holds), seen))
-    if not judged:
-        return "not run", 0, ""
-    if len(judged) == 1:
-        seen = judged[0][2]
-    else:
-        seen = "; ".join(f"seed {seed}: {words}" for seed, _, words in judged)
-    return word_of([holds for _, holds, _ in judged]), len(judged), seen
+    counted = is_counted(claim)
+    seeds = sorted({seed for _, seed in found}) or [0]
+    if counted:
+        seeds = [0]
+    lookups = {seed: functools.partial(record_of, found, seed) for seed in seeds}
+    printed = functools.partial(printed_record, declared) if declared and not counted else None
+    parts = functions()[claim]()
+    judged = [verdicts.judge(part, lookups, printed, counted) for part in parts]
+    words = [result.word for part, result in zip(parts, judged) if part.judged]
+    return verdicts.together(words, has_readings(claim)), judged
 
 
 def record_of(found, seed, run):
@@ -85,21 +97,67 @@ def record_of(found, seed, run):
     return found[run, seed]
 
 
-def word_of(votes):
-    """The verdict where a claim holds for some seeds (True) and does not for others (False)."""
-    fraction = sum(votes) / len(votes)
-    if fraction >= HOLDS_FROM:
-        return "holds"
-    if fraction <= FAILS_UP_TO:
-        return "does not hold"
-    return "undecided (needs more seeds)"
+def printed_record(declared, run):
+    """What the report printed of a run, in the form of a record: of a range its middle. Raises NotRun for no number.
 
+    Losses over the batch size are left out: what they are compared with stands in the tables.
+    """
+    metrics, curves = {}, {}
+    for word in declared["want"].get(run, "").split():
+        metric, _, text = word.partition("=")
+        quantity, _, epoch = metric.partition("@")
+        ends = [float(end) for end in text.split("..")]
+        middle = sum(ends) / len(ends)
+        if epoch:
+            by_epoch = curves.setdefault(quantity, [])
+            by_epoch += [None] * (int(epoch) - len(by_epoch))
+            by_epoch[int(epoch) - 1] = middle
+        else:
+            metrics[quantity] = middle
+    if not metrics and not curves:
+        raise NotRun
+    numbers = [*metrics.values(), *(x for by_epoch in curves.values() for x in by_epoch if x is not None)]
+    status = "diverged" if any(math.isnan(x) for x in numbers) else "printed"
+    return {"run": run, "status": status, "metrics": metrics, "curves": curves}
+
+
+# ---- on a page ------------------------------------------------------------------------------------------------------
 
 def claims_table(declared, claims, records):
-    """The verdicts on some claims, a Markdown table."""
+    """The verdicts on some claims, a Markdown table: a row for each, and one for each part where there are several."""
     rows = []
     for claim in claims:
-        word, seeds, seen = verdict(claim, records)
-        judged_by = "by count" if is_counted(claim) else seeds or "–"
-        rows.append([claim, declared["claim"][claim], word, judged_by, seen or "–"])
-    return markdown(["claim", "what it says", "verdict", "seeds", "seen, seed by seed"], rows)
+        word, judged = verdict(claim, records, declared)
+        sentence = declared["claim"][claim]
+        if len(judged) == 1:
+            part = judged[0]
+            rows.append([f"**{claim}**", sentence, part.reported, part.measured, part.difference, part.asked,
+                         part.seeds, f"**{word}**"])
+            continue
+        rows.append([f"**{claim}**", sentence, "", "", "", "", "", f"**{word}**"])
+        rows += [["", f"– {part.says}", part.reported, part.measured, part.difference, part.asked, part.seeds, part.word]
+                 for part in judged]
+    return markdown(HEAD, rows)
+
+
+def tally(declared, claims, records):
+    """Returns {group: claims} of the groups holds, does not hold, undecided, one seed, not judgeable, not run.
+
+    A claim of which a part was not run and no other fails counts as not run. declared is there for the printed numbers.
+    """
+    found = {group: [] for group in GROUPS.values()}
+    for claim in claims:
+        word, _ = verdict(claim, records, declared)
+        found[GROUPS[word]].append(claim)
+    return found
+
+
+def thresholds_section(claims):
+    """What the verdicts of a page mean, and which of its thresholds were changed after a measurement, in Markdown."""
+    lines = ["<details><summary>How the verdicts are made</summary>", "", ABOUT, "",
+             "The thresholds stand in `experiments/thresholds.py`, each with the date and the commit since which it does."]
+    changes = [[claim, date, what, why] for claim, date, what, why in CHANGES if claim in claims]
+    if changes:
+        lines += ["Changed after a first measurement was there:", ""]
+        lines += [f"- {claim}, {date}: {what}; {why}." for claim, date, what, why in changes]
+    return "\n".join([*lines, "", "</details>"])

@@ -171,7 +171,7 @@ def read_flags(lines):
     found = {}
     for line in lines:
         name, has_flags, flags = line.rstrip("\n").partition("=")
-        if has_flags and "/" in name and not name.startswith(("exp.", "plots.", "want.", "claim.")):
+        if has_flags and "/" in name and not name.startswith(("exp.", "plots.", "alias.", "want.", "claim.")):
             found[name.removeprefix("run.")] = flags
     return found
 
@@ -212,7 +212,8 @@ def table(declared, records, steps, gpu):
             "records", f"{unit} of all records"]
     rows = []
     for report, of_page in declared["pages"].items():
-        flags = {run: line for run, line in declared["run"].items() if declarations.report_of(run) == report}
+        flags = {run: line for run, line in declarations.trained(declared).items()
+                 if declarations.report_of(run) == report}
         costs = [cost(run, line, records, steps, gpu) for run, line in flags.items()]
         measured = [seconds for seconds, was_measured in costs if was_measured]
         estimated = [seconds for seconds, was_measured in costs if not was_measured]
@@ -232,7 +233,7 @@ def main(argv=None):
     if words not in (["order"], ["order", "-"]):
         print("costs.py: say order, or order - with lines NAME=FLAGS on stdin", file=sys.stderr)
         return runs.BAD_INPUT
-    flags = read_flags(sys.stdin) if words[-1] == "-" else declarations.declarations()["run"]
+    flags = read_flags(sys.stdin) if words[-1] == "-" else declarations.trained(declarations.declarations())
     try:
         print("\n".join(order(flags, read_records(), read_steps(), jobs.has_gpu())))
     except BrokenPipeError:  # whoever was reading, head say, has seen enough

@@ -11,9 +11,12 @@ name. A comparison's report is the one whose file declares it, so it may begin w
     exp.NAME         = REPORT/RUN REPORT/RUN     the order of its table
     plots.NAME       = curves faces              its figures; without this line: curves
     run.REPORT/RUN   = --model lenet5 --lr 0.1   the flags for train.py
+    alias.REPORT/NAME = REPORT/RUN               a second name of that run; it may have a want line of its own
     want.REPORT/RUN  = test_acc=0.68             what the report printed; without this line: no number
     claim.L2         = wide ReLU beats classic ReLU
-    #> A line of the report's page. After a backslash it goes on in the next.
+    headline.REPORT  = REPORT/RUN test_acc       the number that stands for the report in the READMEs
+
+What a report's page says in words stands in experiments/REPORT.md, see findings.py.
 """
 import os
 import re
@@ -23,7 +26,7 @@ from pathlib import Path
 from experiments import runs
 
 ROOT = Path(__file__).resolve().parent.parent
-DECLARATION = re.compile(r"(exp|plots|run|want|claim)\.([^\s:=]+)\s*:?=")
+DECLARATION = re.compile(r"(exp|plots|run|alias|want|claim|headline)\.([^\s:=]+)\s*:?=")
 # What a make that is under way hands to its children: it would change what the declarations say.
 OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "FLAGS", "SYNTHETIC")
 
@@ -32,15 +35,20 @@ def declarations(root=ROOT):
     """Returns everything that the project in the folder `root` declares, in the order of the files.
 
     "exp": {comparison: [run, ...]}, "about": {comparison: its sentence, or ""}, "plots": {comparison: [word, ...]},
-    "report": {comparison: the report whose file declares it}, "run": {run: flags},
+    "report": {comparison: the report whose file declares it}, "run": {run: flags}, "alias": {second name: run},
     "where": {run: file and line, as in "experiments/net.mk:12"}, "want": {run: printed numbers}, of runs that have
-    some, "claim": {claim: sentence}, and, in the order of their titles,
-    "pages": {report: {"title": ..., "notes": [line, ...], "claims": [claim, ...]}}.
+    some, "claim": {claim: sentence}, "headline": {report: [run, metric]}, and, in the order of their titles,
+    "pages": {report: {"title": ..., "claims": [claim, ...]}}.
 
-    Raises BadInput where make cannot read the files, or a figure or number is of something that is not declared.
+    An alias is in "run", too, with the flags of the run that it stands for, so that whoever has a name finds its
+    flags; who trains or counts runs asks trained().
+
+    Raises BadInput where make cannot read the files, which includes an alias of something that is no run, or a figure
+    or number is of something that is not declared.
     """
     values = expanded(root)
-    declared = {part: {} for part in ("exp", "about", "plots", "report", "run", "where", "want", "claim", "pages")}
+    declared = {part: {} for part in ("exp", "about", "plots", "report", "run", "alias", "where", "want", "claim",
+                                  "headline", "pages")}
     for file in mk_files(root):
         read_file(file, values, declared)
     for part, owner in (("plots", "exp"), ("want", "run")):
@@ -48,6 +56,11 @@ def declarations(root=ROOT):
             if name not in declared[owner]:
                 where = place_of(f"{part}.{name}", root)
                 raise runs.BadInput(f"{where}: there is no {owner}.{name} for {part}.{name}.")
+    for report, words in declared["headline"].items():
+        if report not in declared["pages"] or len(words) != 2 or words[0] not in declared["run"]:
+            where = place_of(f"headline.{report}", root)
+            raise runs.BadInput(f"{where}: headline.{report} is not headline.REPORT = REPORT/RUN METRIC of what is "
+                                "declared.")
     for name in declared["exp"]:
         declared["plots"].setdefault(name, ["curves"])
     declared["pages"] = dict(sorted(declared["pages"].items(), key=lambda item: item[1]["title"]))
@@ -71,32 +84,31 @@ def expanded(root):
 def read_file(file, values, declared):
     """Adds to `declared` what one .mk file declares."""
     report, title, about, previous = file.stem, None, "", ""
-    notes, claims, declares_something = [], [], False
+    claims, declares_something = [], False
     for number, line in enumerate(file.read_text().splitlines(), 1):
         if title is None and line.startswith("# "):
             title = line[2:].rstrip(".")
         if line.startswith("## "):
             goes_on = previous.startswith("## ")
             about = f"{about} {line[3:]}" if goes_on else line[3:]
-        elif line.startswith("#>"):
-            notes.append(line[2:].removeprefix(" "))
         elif match := DECLARATION.match(line):
             declares_something = True
             kind, name = match.groups()
             value = values[f"{kind}.{name}"]
-            declared[kind][name] = value.split() if kind in ("exp", "plots") else value
+            declared[kind][name] = value.split() if kind in ("exp", "plots", "headline") else value
             if kind == "exp":
                 declared["report"][name] = report
                 declared["about"][name] = about
                 about = ""  # used up: the next comparison has a sentence of its own, or none
-            elif kind == "run":
+            elif kind in ("run", "alias"):
                 declared["where"][name] = f"experiments/{file.name}:{number}"
+                if kind == "alias":
+                    declared["run"][name] = values[f"run.{value}"]
             elif kind == "claim":
                 claims.append(name)
         previous = line
     if declares_something:
-        notes = "\n".join(notes).replace("\\\n", "").splitlines()
-        declared["pages"][report] = {"title": title or report, "notes": notes, "claims": claims}
+        declared["pages"][report] = {"title": title or report, "claims": claims}
 
 
 def place_of(variable, root=ROOT):
@@ -131,6 +143,16 @@ def check(declared, kinds, functions, root=ROOT):
             if claim not in page["claims"]:
                 raise runs.BadInput(f"experiments/{report}.py: the function {claim} judges a claim without a sentence. "
                                     f"Declare claim.{claim} in experiments/{report}.mk.")
+
+
+def real(declared, name):
+    """The run that a name stands for: of an alias the run that it is a second name of, else the name itself."""
+    return declared.get("alias", {}).get(name, name)
+
+
+def trained(declared):
+    """The flags {run: flags} of all runs that can be trained: those that are declared, without their second names."""
+    return {run: flags for run, flags in declared["run"].items() if real(declared, run) == run}
 
 
 def report_of(run):

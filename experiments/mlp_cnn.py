@@ -1,20 +1,21 @@
-"""The claims of report 4, judged: one function for each sentence of mlp_cnn.mk.
+"""The claims of report 4: one function for each sentence of mlp_cnn.mk, which returns the parts it is judged by.
 
     make report-mlp_cnn SEEDS="0 1 2"            # trains, draws, and judges them
     python experiments/report.py exp lr-sweep    # those about one comparison
 
-Each takes `run`, which gives the record of a run for one seed, and returns whether the claim holds for that seed, and
-the numbers that say so. Test accuracies are those of the weights of the best valid accuracy.
+Test accuracies are those of the weights of the best valid accuracy. In the sweeps train and valid accuracies are
+medians of the last 10 epochs.
 """
+import functools
 import itertools
-import math
 import statistics
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import models
-from experiments.records import column, difference, final, finals, number, percent, tested
+from experiments.records import column, final, finals, tested
+from experiments.verdicts import COUNT, LOSS, POINTS, TIMES, Part
 
 COUNTED = {"M12"}  # judged by the nets alone: no run is needed
 
@@ -29,125 +30,151 @@ RATES = {
     "cnn": ("cnn-lr-1e-2", "cnn", "cnn-lr-1e-3", "cnn-lr-2e-4", "cnn-lr-1e-4", "cnn-lr-2e-5", "cnn-lr-1e-5")}
 
 
-def late_valid(run, names):
-    """Valid accuracies of runs of this report, medians over their last 10 epochs."""
-    return finals(run, "mlp_cnn", *names, metric="late_valid_acc")
+def gain(threshold, says, name, base):
+    """By how much run `name` is better than `base` in test accuracy."""
+    return Part(threshold, says, lambda run: tested(run, "mlp_cnn", name, base), POINTS)
 
 
-def steps(accuracies):
-    """The differences of each accuracy from the one before."""
-    return [difference(after, before) for before, after in itertools.pairwise(accuracies)]
+def sweep(run, names, metric="late_valid_acc"):
+    """An accuracy of the runs of a sweep, in the order of its values."""
+    return finals(run, "mlp_cnn", *names, metric=metric)
 
 
-def M1(run):
-    cnn, mlp = tested(run, "mlp_cnn", "cnn", "mlp")
-    return difference(cnn, mlp) >= 0.15, f"{percent(cnn)} against {percent(mlp)}"
+def step(run, names, choose, metric="late_valid_acc"):
+    """The largest or smallest (choose: max or min) rise from one value of a sweep to the next: after it, before it."""
+    pairs = itertools.pairwise(sweep(run, names, metric))
+    before, after = choose(pairs, key=lambda pair: pair[1] - pair[0])
+    return after, before
 
 
-def M2(run):
-    mlp, mlp_without, cnn, cnn_without = tested(run, "mlp_cnn", "mlp", "mlp-no-bn", "cnn", "cnn-no-bn")
-    holds = mlp_without < mlp and cnn_without < cnn
-    return holds, (f"mlp {percent(mlp_without)} against {percent(mlp)}, "
-                   f"cnn {percent(cnn_without)} against {percent(cnn)}")
+def M1():
+    return [gain("M1", "", "cnn", "mlp")]
 
 
-def M3(run):
-    mlp, mlp_without, cnn, cnn_without = tested(run, "mlp_cnn", "mlp", "mlp-no-dropout", "cnn", "cnn-no-dropout")
-    holds = math.isfinite(min(mlp, cnn)) and difference(mlp, mlp_without) > difference(cnn, cnn_without)
-    return holds, (f"mlp {percent(mlp_without)} against {percent(mlp)}, "
-                   f"cnn {percent(cnn_without)} against {percent(cnn)}")
+def M2():
+    return [gain("M2.mlp", "mlp: without batch norm minus with it", "mlp-no-bn", "mlp"),
+            gain("M2.cnn", "cnn: without batch norm minus with it", "cnn-no-bn", "cnn")]
 
 
-def M4(run):
-    cnn, *others = tested(run, "mlp_cnn", "cnn", "cnn-relu-bn", "cnn-pool-first", "cnn-dropout-bn")
-    return math.isfinite(cnn) and max(others) <= cnn, f"{percent(*others)} against {percent(cnn)}"
+def M3():
+    def losses(run):
+        mlp, mlp_without, cnn, cnn_without = tested(run, "mlp_cnn", "mlp", "mlp-no-dropout", "cnn", "cnn-no-dropout")
+        return mlp - mlp_without, cnn - cnn_without
+
+    return [Part("M3", "", losses, POINTS)]
 
 
-def M5(run):
-    accuracies = late_valid(run, DROPOUTS["mlp"])
-    holds = min(steps(accuracies)) >= -0.005 and accuracies[-1] > accuracies[0]
-    return holds, percent(*accuracies)
+def M4():
+    return [gain("M4.relu-bn", "ReLU before batch norm minus the default", "cnn-relu-bn", "cnn"),
+            gain("M4.pool-first", "pooling first minus the default", "cnn-pool-first", "cnn"),
+            gain("M4.dropout-bn", "dropout before batch norm minus the default", "cnn-dropout-bn", "cnn")]
 
 
-def M6(run):
-    holds, seen = [], []
-    for net, names in RATES.items():
-        accuracies = late_valid(run, names)
-        highest = max(accuracies)
-        best = names[accuracies.index(highest)]
-        holds.append(best == net)
-        seen.append(f"best {best} {percent(highest)}")
-    return all(holds), ", ".join(seen)
+def M5():
+    def whole(run):
+        accuracies = sweep(run, DROPOUTS["mlp"])
+        return accuracies[-1], accuracies[0]
+
+    return [Part("M5.steps", "the step between two values that gains least",
+                 lambda run: step(run, DROPOUTS["mlp"], min), POINTS),
+            Part("M5.whole", "dropout 0.6 minus none", whole, POINTS)]
 
 
-def M7(run):
-    """Goes on falling: the train loss is lower at the end than where the valid loss has its minimum.
+def M6():
+    def own_and_best_other(net):
+        def sides(run):
+            accuracies = dict(zip(RATES[net], sweep(run, RATES[net])))
+            own = accuracies.pop(net)
+            return own, max(accuracies.values())
+        return sides
 
-    At the end: the median of the last 10 epochs.
-    """
-    holds, seen = [], []
+    return [Part(f"M6.{net}", f"{net}: its valid accuracy minus the best other's", own_and_best_other(net), POINTS)
+            for net in RATES]
+
+
+def M7():
+    """At the end: the median of the last 10 epochs. At the turn: where the valid loss has its minimum."""
+    def valid(net):
+        def sides(run):
+            record = run(f"mlp_cnn/{net}")
+            return final(record), min(column(record, "valid_loss", 1, 50))
+        return sides
+
+    def train(net):
+        def sides(run):
+            record = run(f"mlp_cnn/{net}")
+            losses = column(record, "valid_loss", 1, 50)
+            turn = losses.index(min(losses))
+            return final(record, "late_train_loss"), column(record, "train_loss", 1, 50)[turn]
+        return sides
+
+    parts = []
     for net in ("mlp", "cnn"):
-        record = run(f"mlp_cnn/{net}")
-        valid, train = column(record, "valid_loss", 1, 50), column(record, "train_loss", 1, 50)
-        lowest, valid_end, train_end = min(valid), final(record), final(record, "late_train_loss")
-        epoch = valid.index(lowest) + 1
-        train_then = train[epoch - 1]
-        holds.append(1.05 * lowest <= valid_end and train_end < train_then)
-        seen.append(f"{net} valid {number(lowest)} in epoch {epoch}, {number(valid_end)} at the end, "
-                    f"train {number(train_then)} and {number(train_end)}")
-    return all(holds), ", ".join(seen)
+        parts += [Part(f"M7.{net}-valid", f"{net}: valid loss at the end, over its minimum", valid(net), TIMES),
+                  Part(f"M7.{net}-train", f"{net}: train loss at the end, minus at that minimum", train(net), LOSS)]
+    return parts
 
 
-def M8(run):
-    names = ("cnn", "cnn-relu-bn", "cnn-pool-first", "cnn-dropout-bn")
-    cnn, relu_bn, pool_first, dropout_bn = tested(run, "mlp_cnn", *names)
-    pooling_harms_most = math.isfinite(cnn) and pool_first < min(relu_bn, dropout_bn)
-    return pooling_harms_most and difference(dropout_bn, cnn) >= -0.01, (
-        f"{percent(cnn)}; pooling first {percent(pool_first)}, ReLU before BN {percent(relu_bn)}, "
-        f"dropout before BN {percent(dropout_bn)}")
+def M8():
+    def others_and_pooling(run):
+        relu_bn, dropout_bn, pool_first = tested(run, "mlp_cnn", "cnn-relu-bn", "cnn-dropout-bn", "cnn-pool-first")
+        return min(relu_bn, dropout_bn), pool_first
+
+    return [Part("M8.pooling", "the worse of the other two, minus pooling first", others_and_pooling, POINTS),
+            gain("M8.dropout", "dropout before batch norm minus the default", "cnn-dropout-bn", "cnn")]
 
 
-def M9(run):
-    holds, seen = [], []
-    for net, names in DROPOUTS.items():
-        accuracies = finals(run, "mlp_cnn", *names, metric="late_train_acc")
-        holds.append(all(before > after for before, after in itertools.pairwise(accuracies)))
-        seen.append(f"{net} {percent(*accuracies)}")
-    return all(holds), ", ".join(seen)
+def M9():
+    return [Part(f"M9.{net}", f"{net}: the step between two values that gains most",
+                 functools.partial(step, names=names, choose=max, metric="late_train_acc"), POINTS)
+            for net, names in DROPOUTS.items()]
 
 
-def M10(run):
-    accuracies = late_valid(run, DROPOUTS["cnn"])
-    within_3_points = difference(min(accuracies), max(accuracies)) > -0.03
-    up_and_down = min(steps(accuracies)) < 0 < max(steps(accuracies))
-    return within_3_points and up_and_down, percent(*accuracies)
+def M10():
+    def best_and_worst(run):
+        accuracies = sweep(run, DROPOUTS["cnn"])
+        return max(accuracies), min(accuracies)
+
+    return [Part("M10.range", "the best value minus the worst", best_and_worst, POINTS),
+            Part("M10.up", "the step that gains most", lambda run: step(run, DROPOUTS["cnn"], max), POINTS),
+            Part("M10.down", "the step that gains least", lambda run: step(run, DROPOUTS["cnn"], min), POINTS)]
 
 
-def M11(run):
-    """Settles: its train loss of epoch 10 is within a tenth of the final one. Worse: than that of the report's rate."""
-    holds, seen = [], []
+def M11():
+    """Settles: its train loss of epoch 10 is the final one. Worse: than that of the report's rate. Not done: falling."""
+    parts = []
     for net, names in RATES.items():
-        large, own, small = (run(f"mlp_cnn/{name}") for name in (names[0], net, names[-1]))
-        early, end = column(large, "train_loss", 10, 10)[0], final(large, "late_train_loss")
-        own_end = final(own, "late_train_loss")
-        before, after = (statistics.mean(column(small, "valid_loss", first, first + 4)) for first in (36, 46))
-        settles_on_worse = own_end < end < math.inf and abs(early - end) <= 0.1 * end
-        holds.append(settles_on_worse and after <= 0.99 * before)
-        seen.append(f"{names[0]} train loss {number(early)} in epoch 10, {number(end)} at the end "
-                    f"({net} {number(own_end)}); {names[-1]} valid loss {number(before)} in epochs 36 to 40, "
-                    f"{number(after)} in 46 to 50")
-    return all(holds), ", ".join(seen)
+        largest, smallest = names[0], names[-1]
+        parts += [
+            Part(f"M11.{net}-settles", f"{largest}: train loss in epoch 10, over the end",
+                 functools.partial(early_and_end, name=largest), TIMES),
+            Part(f"M11.{net}-worse", f"{largest}: train loss at the end, minus {net}'s",
+                 lambda run, names=(largest, net): finals(run, "mlp_cnn", *names, metric="late_train_loss"), LOSS),
+            Part(f"M11.{net}-falling", f"{smallest}: valid loss, epochs 46–50 over 36–40",
+                 functools.partial(last_and_before, name=smallest), TIMES)]
+    return parts
+
+
+def early_and_end(run, name):
+    """The train loss of a run in epoch 10 and at the end."""
+    record = run(f"mlp_cnn/{name}")
+    return column(record, "train_loss", 10, 10)[0], final(record, "late_train_loss")
+
+
+def last_and_before(run, name):
+    """The mean valid loss of a run in epochs 46 to 50, and in epochs 36 to 40."""
+    losses = column(run(f"mlp_cnn/{name}"), "valid_loss", 1, 50)
+    return statistics.mean(losses[45:50]), statistics.mean(losses[35:40])
 
 
 def M12():
     """Compute: multiplications for one image, half of the floating-point operations that torch counts."""
-    params, work = {}, {}
+    parameters, work = {}, {}
     for net in ("mlp", "cnn"):
         model = models.build(net).eval()
         with FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, *model.input_shape))
-        params[net] = models.count_parameters(model)
+        parameters[net] = models.count_parameters(model)
         work[net] = counter.get_total_flops() // 2
-    holds = params["cnn"] < params["mlp"] and work["cnn"] > work["mlp"]
-    return holds, (f"{params['cnn']:,} parameters against {params['mlp']:,}; "
-                   f"{work['cnn']:,} multiplications an image against {work['mlp']:,}")
+    return [Part("M12.parameters", "parameters, cnn minus mlp", lambda run: (parameters["cnn"], parameters["mlp"]), COUNT),
+            Part("M12.compute", "multiplications an image, cnn minus mlp", lambda run: (work["cnn"], work["mlp"]), COUNT)]

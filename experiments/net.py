@@ -1,89 +1,86 @@
-"""The claims of report 3, judged: one function for each sentence of net.mk.
+"""The claims of report 3: one function for each sentence of net.mk, which returns the parts it is judged by.
 
     make report-net SEEDS="0 1 2"                # trains, draws, and judges them
     python experiments/report.py exp optimizer   # those about one comparison
 
-Each takes `run`, which gives the record of a run for one seed, and returns whether the claim holds for that seed, and
-the numbers that say so. Accuracies are those of the test set after the last epoch.
+Accuracies are those of the test set after the last epoch, train losses those of the last epoch.
 """
-import itertools
-import math
-
 import models
-from experiments.records import difference, final, number, percent, tested, value
+from experiments.records import NotRun, finals, tested, value
+from experiments.verdicts import COUNT, LOSS, PERCENT, POINTS, NotJudgeable, Part
 
 COUNTED = {"N10"}  # judged by the nets alone: no run is needed
 
 
-def gain(run, name, base="baseline"):
-    """By how much run `name` is better than `base` in test accuracy, and the words for it."""
-    ours, theirs = tested(run, "net", name, base)
-    return difference(ours, theirs), f"{name} {percent(ours)} against {percent(theirs)}"
+def gain(threshold, says, name, base="baseline"):
+    """By how much run `name` is better than `base` in test accuracy."""
+    return Part(threshold, says, lambda run: tested(run, "net", name, base), POINTS)
 
 
-def N1(run):
-    accuracies = tested(run, "net", "batch-16", "batch-32", "baseline", "batch-128")
-    return all(smaller > larger for smaller, larger in itertools.pairwise(accuracies)), percent(*accuracies)
+def rise(threshold, says, name, base="baseline"):
+    """By how much the last train loss of run `name` is higher than that of `base`."""
+    return Part(threshold, says, lambda run: finals(run, "net", name, base, metric="train_loss"), LOSS)
 
 
-def N2(run):
-    points, seen = gain(run, "flip")
-    flip, baseline = (final(run(f"net/{name}"), "train_loss") for name in ("flip", "baseline"))
-    holds = abs(points) < 0.02 and flip > baseline
-    return holds, f"{seen}; train loss {number(flip)} against {number(baseline)}"
+def N1():
+    return [gain("N1.16", "batch 16 minus batch 32", "batch-16", "batch-32"),
+            gain("N1.32", "batch 32 minus batch 64", "batch-32"),
+            gain("N1.64", "batch 64 minus batch 128", "baseline", "batch-128")]
 
 
-def N3(run):
-    points, seen = gain(run, "adam")
-    return points >= 0.05, seen
+def N2():
+    return [gain("N2.accuracy", "test accuracy, mirrored minus not", "flip"),
+            rise("N2.loss", "train loss, mirrored minus not", "flip")]
 
 
-def N4(run):
-    points_sgd, seen_sgd = gain(run, "sgd-step")
-    points_adam, seen_adam = gain(run, "adam-step", "adam")
-    names = ("sgd-step", "baseline", "adam-step", "adam")
-    sgd_step, sgd, adam_step, adam = (final(run(f"net/{name}"), "train_loss") for name in names)
-    helps_sgd_alone = points_sgd >= 0.02 and -math.inf < points_adam < 0.02
-    return helps_sgd_alone and sgd_step < sgd and adam_step < adam, (
-        f"{seen_sgd}, {seen_adam}; train losses {number(sgd_step)} against {number(sgd)}, "
-        f"{number(adam_step)} against {number(adam)}")
+def N3():
+    return [gain("N3", "", "adam")]
 
 
-def N5(run):
-    points, seen = gain(run, "bn")
-    return points >= 0.05, seen
+def N4():
+    return [gain("N4.sgd", "SGD: test accuracy, with StepLR minus without", "sgd-step"),
+            gain("N4.adam", "Adam: test accuracy, with StepLR minus without", "adam-step", "adam"),
+            rise("N4.sgd-loss", "SGD: train loss, with StepLR minus without", "sgd-step"),
+            rise("N4.adam-loss", "Adam: train loss, with StepLR minus without", "adam-step", "adam")]
 
 
-def N6(run):
-    points, seen = gain(run, "kaiming")
-    return abs(points) <= 0.02, seen
+def N5():
+    return [gain("N5", "", "bn")]
 
 
-def N7(run):
-    points, seen = gain(run, "double")
-    return points >= 0.02, seen
+def N6():
+    return [gain("N6", "", "kaiming")]
 
 
-def N8(run):
-    best, = tested(run, "net", "best")
-    return best >= 0.80, percent(best)
+def N7():
+    return [gain("N7", "", "double")]
 
 
-def N9(run):
-    points, seen = gain(run, "resnet18", "best")
-    return abs(points) <= 0.02, seen
+def N8():
+    return [Part("N8", "", lambda run: tested(run, "net", "best"), PERCENT)]
+
+
+def N9():
+    return [gain("N9", "", "resnet18", "best")]
 
 
 def N10():
     resnet18 = models.count_parameters(models.build("resnet18"))
     best = models.count_parameters(models.build("net", channels=(256, 256), norm="bn", dropout=0.1))
-    return resnet18 < best, f"{resnet18:,} against {best:,}"
+    return [Part("N10", "", lambda run: (resnet18, best), COUNT)]
 
 
-def N11(run):
-    seventh, ninth = (value(run("net/baseline"), f"test_acc@{epoch}") for epoch in (7, 9))
-    adam = value(run("net/adam"), "test_acc@1")
-    if None in (seventh, ninth, adam):
-        return False, "one of them diverged"
-    return seventh <= adam <= ninth, (f"Adam {percent(adam)} after epoch 1; SGD {percent(seventh)} after epoch 7, "
-                                      f"{percent(ninth)} after epoch 9")
+def N11():
+    def first_of_adam_and(epoch):
+        def sides(run):
+            adam, baseline = run("net/adam"), run("net/baseline")
+            both = value(adam, "test_acc@1"), value(baseline, f"test_acc@{epoch}")
+            if None in both and "diverged" in (adam["status"], baseline["status"]):
+                raise NotJudgeable("one of the two diverged")
+            if None in both:
+                raise NotRun
+            return both
+        return sides
+
+    return [Part("N11.seventh", "Adam after epoch 1, minus SGD after epoch 7", first_of_adam_and(7), POINTS),
+            Part("N11.ninth", "Adam after epoch 1, minus SGD after epoch 9", first_of_adam_and(9), POINTS)]

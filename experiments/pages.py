@@ -1,34 +1,62 @@
-"""The pages of results/ and the measured part of README.md, made from the committed records.
+"""The pages of results/ and the measured part of the READMEs, made from the committed records.
 
     make report                                  # merges what is finished in runs/, then makes them; never trains
     python experiments/report.py report --runs runs-of-another-box
-"""
-from experiments import claims, costs, declarations, figures, records
-from experiments.tables import in_line, made_on, markdown, measured, metrics_of, precision_table, shown_wants, table
 
-README = declarations.ROOT / "README.md"
+A page begins with the verdicts on the report's claims. Below are its comparisons, each with its table and figures, and
+what is long folded; then the findings and what differs from the report, written by hand in experiments/REPORT.md.
+"""
+import collections
+
+from experiments import claims, costs, declarations, figures, findings, records
+from experiments.tables import is_fraction, legend, markdown, measured, parts, precision_table, printed, printed_number
+
+ROOT = declarations.ROOT
 BEGIN, END = "<!-- measured: written by make report -->", "<!-- end of measured -->"
+# The READMEs, and what stands in their measured parts.
+READMES = {"README.md": "en", "README.zh.md": "zh"}
+HEADS = {"en": ["report", "about", "a headline", "reported", "measured", "claims"],
+         "zh": ["报告", "内容", "代表结果", "报告值", "实测值", "论断"]}
+WORDS = {"en": {"report": "Report", "seeds": "{} ({} seeds)", "seed": "{} (1 seed)", "none": "not measured yet",
+                "claims": "{} of {} hold", "left": "; {}", "between": ", "},
+         "zh": {"report": "报告 ", "seeds": "{}（{} 个种子）", "seed": "{}（1 个种子）", "none": "尚未测量",
+                "claims": "{1} 条中 {0} 条成立", "left": "；{}", "between": "，"}}
+LEFT = {"en": {"undecided": "{} undecided", "not judgeable": "{} not judgeable", "not run": "{} not run"},
+        "zh": {"undecided": "{} 条未定", "not judgeable": "{} 条无法判定", "not run": "{} 条未运行"}}
+QUANTITIES = {"en": {"test_acc": "test acc", "valid_acc": "valid acc", "train_acc": "train acc",
+                     "valid_loss": "valid loss in px²", "best_valid_loss": "best valid loss in px²"},
+              "zh": {"test_acc": "测试准确率", "valid_acc": "验证准确率", "train_acc": "训练准确率",
+                     "valid_loss": "验证损失（px²）", "best_valid_loss": "最佳轮次的验证损失（px²）"}}
 
 
 def make_report(declared, runs_dir, data_dir="data"):
     """Merges finished runs into results/records.jsonl and writes results/REPORT.md, figures/ and costs.md, and the
-    README."""
+    READMEs."""
     records.merge(declared, runs_dir, data_dir)
     kept = [record for record in records.read_records() if declared["run"].get(record["run"]) == record["flags"]]
-    found = records.one_of_each_seed(kept)
+    own = records.one_of_each_seed(kept)
+    found = records.with_aliases(declared, own)
     results = records.RECORDS.parent
-    summaries = []
     for report in declared["pages"]:
         for name in comparisons_of(declared, report):
             draw(declared, name, found, runs_dir, data_dir)
         (results / f"{report}.md").write_text(page(declared, report, found, records.both_precisions(kept)))
-        summaries.append(summary(declared, report, found))
-    (results / "costs.md").write_text(costs.page(declared, found))
-    before, _, rest = README.read_text().partition(BEGIN)
+    (results / "costs.md").write_text(costs.page(declared, own))
+    written = [f"{results}/"]
+    for readme, language in READMES.items():
+        if write_between((ROOT / readme), summary(declared, found, language)):
+            written.append(f"the table in {readme}")
+    print(f"wrote {' and '.join(written)}: {len(own)} records of {len({record['run'] for record in own})} runs")
+
+
+def write_between(file, text):
+    """Puts a text between the marks of a file. Returns whether there is such a file, with such marks."""
+    if not file.exists() or BEGIN not in file.read_text():
+        return False
+    before, _, rest = file.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    README.write_text(before + BEGIN + "\n\n" + "\n".join(summaries) + "\n" + END + after)
-    runs = {record["run"] for record in found}
-    print(f"wrote {results}/ and the summary in README.md: {len(found)} records of {len(runs)} runs")
+    file.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    return True
 
 
 def comparisons_of(declared, report):
@@ -56,52 +84,121 @@ def draw(declared, name, found, runs_dir, data_dir):
                  min(seeds, default=0), for_results=True)
 
 
+# ---- the page of a report -------------------------------------------------------------------------------------------
+
 def page(declared, report, found, pairs=()):
-    """The text of results/REPORT.md. pairs: records of the same run and seed in float32 and in bfloat16."""
-    of_report = declared["pages"][report]
-    mine = [record for record in found if declarations.report_of(record["run"]) == report]
-    measured_on = made_on(mine) if mine else "Nothing measured yet."
-    lines = [f"# {of_report['title']}", "", f"Made by `make report` from `results/records.jsonl`. {measured_on}", ""]
-    if of_report["notes"]:
-        lines += [*of_report["notes"], ""]
+    """The text of results/REPORT.md.
+
+    found: records, with those under second names. pairs: those of the same run and seed in float32 and in bfloat16.
+    """
+    of_report, prose = declared["pages"][report], findings.read(report)
+    mine = own_records(declared, report, found)
+    made = f"{len(mine)} records of {len({record['run'] for record in mine})} runs" if mine else "no record yet"
+    lines = [f"# {of_report['title']}", "",
+             f"Made by `make report` from {made}; [where the numbers come from](#where-the-numbers-come-from).", ""]
+    if of_report["claims"]:
+        lines += ["## Verdicts", "", claims.claims_table(declared, of_report["claims"], found), "",
+                  claims.thresholds_section(of_report["claims"]), ""]
+    measured_now, unmeasured = [], []
     for name in comparisons_of(declared, report):
         ours = of_comparison(declared, name, found)
-        lines += [f"## exp-{name}", ""]
-        if declared["about"][name]:
-            lines += [declared["about"][name], ""]
-        lines += [table(declared, name, ours) if ours else "Not measured yet.", ""]
-        if is_comparison(ours):
-            paths = figures.of_comparison(name, records.RECORDS.parent / "figures")
-            lines += [f"![{path.stem}](figures/{path.name})\n" for path in paths]
-    mine = [pair for pair in pairs if declarations.report_of(pair[0]["run"]) == report]
-    if mine:
+        (measured_now if ours else unmeasured).append((name, ours))
+    shown = [(name, parts(declared, name, ours), ours) for name, ours in measured_now]
+    sentences = legend([text for _, tables, _ in shown for _, text in tables])
+    if sentences:
+        lines += ["<details><summary>How to read the tables</summary>", "",
+                  *(f"- {sentence}" for sentence in sentences), "", "</details>", ""]
+    for name, tables, ours in shown:
+        lines += comparison(declared, name, tables, ours)
+    if unmeasured:
+        lines += ["## Not measured yet", "", *(f"- `exp-{name}`: {declared['about'][name] or 'a comparison.'}"
+                                               for name, _ in unmeasured), ""]
+    pairs = [pair for pair in pairs if declarations.report_of(pair[0]["run"]) == report]
+    if pairs:
         lines += ["## What bfloat16 costs", "", "The same run and seed in both precisions.", "",
-                  precision_table(mine), ""]
-    lines += ["## Claims", "", claims.claims_table(declared, of_report["claims"], found), ""]
+                  precision_table(pairs), ""]
+    for title, text in prose["sections"]:
+        lines += [f"## {title}", "", findings.filled(text, report, declared, found), ""]
+    lines += ["## Where the numbers come from", "", provenance(mine), ""]
     return "\n".join(lines)
 
 
-def summary(declared, report, found):
-    """A report's part of the README: printed numbers beside measured ones, and which claims hold."""
-    of_report = declared["pages"][report]
-    mine = [record for record in found if declarations.report_of(record["run"]) == report]
-    rows = []
-    for run, want in declared["want"].items():
-        of_run = [record for record in mine if record["run"] == run]
-        if of_run:
-            numbers = {metric: measured(of_run, metric) for metric in metrics_of(want)}
-            rows.append([f"`{run}`", shown_wants(want), in_line(numbers), len(of_run)])
-    by_word = {}
-    for claim in of_report["claims"]:
-        word = claims.verdict(claim, found)[0]
-        by_word.setdefault(word, []).append(claim)
-    verdicts = "; ".join(f"{word}: {', '.join(names)}" for word, names in sorted(by_word.items()))
+def own_records(declared, report, found):
+    """The records of a report's own runs, without those under second names."""
+    aliases = declared.get("alias", {})
+    return [record for record in found
+            if declarations.report_of(record["run"]) == report and record["run"] not in aliases]
 
-    lines = [f"### {of_report['title']}", ""]
-    if rows:
-        lines += [markdown(["run", "reported", "measured", "seeds"], rows), ""]
-    lines.append(f"Claims: {verdicts}. Tables, figures and what each claim says: "
-                 f"[results/{report}.md](results/{report}.md).")
+
+def comparison(declared, name, tables, ours):
+    """A comparison's part of a page: its sentence, the table, its figures and, folded, what is long."""
+    lines = [f"## exp-{name}", ""]
+    if declared["about"][name]:
+        lines += [declared["about"][name], ""]
+    for summary, text in tables:
+        if not summary:
+            lines += [text, ""]
+    if is_comparison(ours):
+        paths = figures.of_comparison(name, records.RECORDS.parent / "figures")
+        lines += [f"![{path.stem}](figures/{path.name})\n" for path in paths]
+    for summary, text in tables:
+        if summary:
+            lines += [f"<details><summary>{summary}</summary>", "", text, "", "</details>", ""]
+    return lines
+
+
+def provenance(mine):
+    """A table of what records were made on, of which data, and how many."""
+    if not mine:
+        return "Nothing measured yet."
+    counted = collections.Counter(
+        (record["versions"]["device"], record["versions"]["torch"], record["data"]["source"],
+         record.get("precision") or "float32") for record in mine)
+    return markdown(["hardware", "torch", "data", "precision", "records"],
+                    [[*where, count] for where, count in sorted(counted.items())])
+
+
+# ---- the measured part of a README ----------------------------------------------------------------------------------
+
+def summary(declared, found, language):
+    """The measured part of a README: a table with a row for each report, and a finding of each below it."""
+    rows, said = [], []
+    for report in declared["pages"]:
+        prose = findings.read(report)
+        title, _, about = declared["pages"][report]["title"].partition(": ")
+        if language != "en":
+            title = title.replace("Report ", WORDS[language]["report"])
+        link = f"[{title}](results/{report}.md)"
+        rows.append([link, prose["about"].get(language, about), *headline(declared, report, found, language),
+                     claims_cell(declared, report, found, language)])
+        if language in prose["first"]:
+            said.append(f"- {link}: {findings.filled(prose['first'][language], report, declared, found, language)}")
+    return "\n".join([markdown(HEADS[language], rows), *([""] if said else []), *said])
+
+
+def headline(declared, report, found, language):
+    """Three cells on the number of a report that headline.REPORT names: which it is, reported, and measured."""
+    if report not in declared["headline"]:
+        return ["–", "–", "–"]
+    run, metric = declared["headline"][report]
+    quantity = metric.removeprefix("best_").removeprefix("late_")
+    unit = " %" if is_fraction(metric) else ""
+    text = printed(declared, run).get((quantity, None))
+    mine = [record for record in found if record["run"] == run]
+    words = WORDS[language]
+    said = words["none"]
     if mine:
-        lines += ["", made_on(mine)]
-    return "\n".join([*lines, ""])
+        said = words["seed" if len(mine) == 1 else "seeds"].format(measured(mine, metric), len(mine))
+    name = QUANTITIES[language].get(metric, metric.replace("_", " "))
+    return [f"`{declarations.short(run)}`, {name}", printed_number(quantity, text) + unit if text else "–", said]
+
+
+def claims_cell(declared, report, found, language):
+    """How many of a report's claims hold, of those that were judged, and how many were not; one seed decides none."""
+    counted = claims.tally(declared, declared["pages"][report]["claims"], found)
+    numbers = {word: len(names) for word, names in counted.items()}
+    numbers["undecided"] += numbers["one seed"]
+    words = WORDS[language]
+    text = words["claims"].format(numbers["holds"], numbers["holds"] + numbers["does not hold"])
+    left = [said.format(numbers[word]) for word, said in LEFT[language].items() if numbers[word]]
+    return text + (words["left"].format(words["between"].join(left)) if left else "")

@@ -64,6 +64,8 @@ def late(record, name):
 def final(record, metric="late_valid_loss"):
     """A metric at the end of a run, to be compared: one that diverged has an infinite loss or an accuracy of -inf."""
     x = None if record["status"] == "diverged" else value(record, metric)
+    if x is None and record["status"] == "printed":  # what a report did not print is not there
+        raise NotRun
     if x is None:
         return -math.inf if "_acc" in metric else math.inf
     return x
@@ -95,6 +97,17 @@ def first_epoch(record, metric, reached):
     return math.inf
 
 
+def blew_up(record):
+    """Returns whether a run ended in ruins: it diverged, or its train loss at the end is twice its first epoch's or more.
+
+    At the end: the median of the last 10 epochs. A loss of 1e8 is a number, and yet says nothing of the net.
+    """
+    if record["status"] == "diverged":
+        return True
+    losses = record["curves"].get("train_loss") or [None]
+    return losses[0] is not None and final(record, "late_train_loss") >= 2 * losses[0]
+
+
 # ---- several records ------------------------------------------------------------------------------------------------
 
 def finals(run, report, *names, metric):
@@ -113,6 +126,17 @@ def difference(a, b):
     Nothing is gained on a `b` that diverged: then it is -inf.
     """
     return round(a - b, 6) if math.isfinite(b) else -math.inf
+
+
+def with_aliases(declared, records):
+    """Returns the records and, under every alias, copies of those of the run that it is a second name of.
+
+    What was measured under such a name before it became one is left out.
+    """
+    aliases = declared.get("alias", {})
+    own = [record for record in records if record["run"] not in aliases]
+    copies = [{**record, "run": alias} for alias, run in aliases.items() for record in own if record["run"] == run]
+    return own + copies
 
 
 # ---- numbers as a reader wants them ---------------------------------------------------------------------------------
@@ -206,6 +230,8 @@ def why_not(declared, record, folder):
     """Why the record of a run folder is not one of a declared run as it is declared, or None."""
     if record["run"] not in declared["run"]:
         return "not declared"
+    if declarations.real(declared, record["run"]) != record["run"]:
+        return f"a second name of {declarations.real(declared, record['run'])}"
     if runs.flags_line(folder) != declarations.expected_line(declared, record["run"]):
         return "made with other flags"
     if record["data"]["synthetic"]:

@@ -141,11 +141,14 @@ def make_comparison(declared, name, options, out):
 
 
 def records_of(declared, name, options):
-    """The records of a comparison's runs, also of those not finished, but not of those made with other flags."""
-    from experiments import ask
+    """The records of a comparison's runs, also of those not finished, but not of those made with other flags.
+
+    A run that has a second name has its records under that, too.
+    """
+    from experiments import ask, records
 
     found = []
-    for run in declared["exp"][name]:
+    for run in dict.fromkeys(declarations.real(declared, run) for run in declared["exp"][name]):
         expected = declarations.expected_line(declared, run, options.flags)
         for seed in options.seeds:
             folder = Path(options.runs, run, f"seed{seed}")
@@ -155,11 +158,14 @@ def records_of(declared, name, options):
                     found.append(ask.described(record, folder, options.data_dir))
             except runs.BadInput as e:
                 print(f"report.py: {e}", file=sys.stderr)
-    return found
+    return records.with_aliases(declared, found)
 
 
 def text_of(declared, name, found, extra_flags):
-    """The table of a comparison and below it verdicts and where it was measured, or why it says nothing."""
+    """What a comparison came to: the verdicts that its runs allow, its table, and where it was measured.
+
+    Results that say nothing about the reports are not judged, and the text says why.
+    """
     from experiments import claims
     from experiments.tables import made_on, table
 
@@ -169,10 +175,11 @@ def text_of(declared, name, found, extra_flags):
         return text + "Made with generated data: nothing here says anything about the reports.\n"
     if extra_flags:
         return text + f"Made with {extra_flags} appended: not the reports' settings.\n"
-    judged = [claim for claim in declared["claim"]
-              if not claims.is_counted(claim) and claims.verdict(claim, finished)[0] != "not run"]
+    of_runs = [claim for claim in declared["claim"] if not claims.is_counted(claim)]
+    not_run = claims.tally(declared, of_runs, finished)["not run"]
+    judged = [claim for claim in of_runs if claim not in not_run]
     if judged:
-        text += claims.claims_table(declared, judged, finished) + "\n\n"
+        text = claims.claims_table(declared, judged, finished) + "\n\n" + text
     if finished:
         text += made_on(finished) + "\n"
     return text

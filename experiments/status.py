@@ -9,17 +9,22 @@ from pathlib import Path
 
 # What brings torch, seconds to load, is imported where it is used: the status of runs that are done needs none of it.
 from experiments import runs
-from experiments.declarations import as_dict, expected_line, source_of
+from experiments.declarations import as_dict, expected_line, real, source_of, trained
 
 
 def status(declared, names, options, lines=True):
     """Prints where runs stand, a line each, and a closing line. Returns whether all of them are done or diverged.
 
     options: `runs` and `data_dir`, folders, `seeds`, a list, and `flags`, those that make appends to every run's own.
-    lines=False leaves out the runs that are done or missing.
+    lines=False leaves out the runs that are done or missing, and second names. For an alias the run counts that it
+    stands for, and every run counts once.
     """
     count, lacking = collections.Counter(), {}
-    for run in names:
+    for run in dict.fromkeys([*names, *(real(declared, name) for name in names)]):
+        if real(declared, run) != run:
+            if lines:
+                print(f"  {'alias':12}{run} = {real(declared, run)}")
+            continue
         for seed in options.seeds:
             folder = Path(options.runs, run, f"seed{seed}")
             state, word = runs.state_of(folder, expected_line(declared, run, options.flags))
@@ -77,9 +82,12 @@ def show_list(declared):
     for name, names in declared["exp"].items():
         print("\n" + heading(declared, name))
         for run in names:
-            want = declared["want"].get(run, "")
-            reported = f"reported: {shown_wants(want)}" if want else ""
-            print(f"  {run:36}{reported}")
+            words = []
+            if real(declared, run) != run:
+                words.append(f"= {real(declared, run)}")
+            if run in declared["want"]:
+                words.append(f"reported: {shown_wants(declared['want'][run])}")
+            print(f"  {run:36}{', '.join(words)}")
     wrong = wrong_flags(declared)
     for sentence in wrong:
         print(sentence, file=sys.stderr)
@@ -97,7 +105,7 @@ def wrong_flags(declared):
     import train
 
     sentences = []
-    for run, flags in declared["run"].items():
+    for run, flags in trained(declared).items():
         try:
             train.parse([*flags.split(), "--run", run])
             check_source(declared, flags)

@@ -2,19 +2,31 @@
 
     make exp-bn-dropout                          # prints one, and writes it beside the comparison's figures
     python experiments/report.py exp bn-dropout  # the same of what is trained, without training
+
+A printed loss of report 2 is divided by the batch size, and may be one of two quantities, with or without the L2 term;
+for some runs it is not known which. Such quantities, train_loss/4 and train_loss+penalty/4, are of one family: they
+share the column of what was printed, and each has a column of what was measured. Here they are called train_loss/batch
+and train_loss+penalty/batch, so that runs of batch 4 and 128 share columns, too.
 """
+import re
 import statistics
+from typing import NamedTuple
 
 import data
 import train
-from experiments import ask, starts
-from experiments.declarations import as_dict, changed, printed_by_epoch, short
-from experiments.records import difference, final, in_bfloat16, number, value
+from experiments import ask, changes, runs, starts
+from experiments.declarations import as_dict, short
+from experiments.records import blew_up, difference, final, in_bfloat16, number, value
 
-# Of landmarks, the columns beside the valid loss. A "late" metric is the median of the last 10 epochs.
+WIDEST = 60  # characters in a cell
+# Beside the leading metric. A "late" metric is the median of the last 10 epochs.
 OF_LANDMARKS = ("late_valid_loss", "late_train_loss", "best_valid_loss", "valid_loss_turned")
+OF_CLASSES = ("train_acc", "train_acc_eval", "valid_acc")
+OF_SWEEPS = ("late_train_acc", "train_acc_eval", "late_valid_acc")
 NO_WEIGHTS = ("from torchvision's ImageNet weights. With a network train.py downloads them; without one copy the file "
               "into torchvision's cache (`make status` says which and where), or train by hand with --weights FILE.")
+# What stands for a run that blew up: the same metric at the epoch that was best on valid.
+BEST = {"valid_loss": "best_valid_loss", "valid_acc": "best_valid_acc", "test_acc": "best_valid_acc"}
 
 
 # ---- words and numbers ----------------------------------------------------------------------------------------------
@@ -31,66 +43,30 @@ def markdown(head, rows):
 
 
 def in_words(metric):
-    """A metric without its epoch in words: train_loss+penalty/4 is "(train loss + L2 term) ÷ 4"."""
-    if metric.startswith("late_"):
-        return f"{in_words(metric.removeprefix('late_'))}, median of last 10 epochs"
+    """A metric without its epoch in short words: train_loss+penalty/4 is "loss + L2 ÷ 4"."""
+    for prefix, ending in (("late_", " late"), ("best_", " (best epoch)")):
+        if metric.startswith(prefix):
+            return in_words(metric.removeprefix(prefix)) + ending
     terms, _, divisor = metric.partition("/")
-    words = terms.replace("penalty", "L2 term").replace("_", " ").replace("+", " + ")
-    if not divisor:
-        return words
-    return f"({words}) ÷ {divisor}" if "+" in terms else f"{words} ÷ {divisor}"
+    words = terms.replace("penalty", "L2").replace("_", " ").replace("+", " + ")
+    if divisor:  # printed so by report 2
+        words = f"{words.removeprefix('train ')} ÷ {divisor}"
+    return words
 
 
-def shown(metric, x):
-    """A number in the unit that reports print: accuracies in %."""
-    return f"{100 * x:.1f} %" if "_acc" in metric else number(x)
+def heading(metric):
+    """A metric's name at the head of a column: with its unit, and which train accuracy it is."""
+    if metric == "train_acc_eval":
+        return "train acc % (eval)"
+    words = in_words(metric)
+    if "_acc" in metric:
+        words = words.replace(" acc", " acc %")
+    return words.replace("train acc %", "train acc % (running)")
 
 
-def few(want):
-    """The words of a want line; without those of single epochs where these are so many that they have a table."""
-    words = want.split()
-    if sum(word.startswith("test_acc@") for word in words) <= 3:
-        return words
-    return [word for word in words if "@" not in word]
-
-
-def metrics_of(want):
-    """The metrics of a want line that the table of a comparison shows."""
-    return [word.partition("=")[0] for word in few(want)]
-
-
-def shown_wants(want):
-    """A want line as a reader wants it.
-
-    valid_loss=6 test_acc@1=0.68..0.69 test_acc@2=0.7 is: valid loss 6; test acc 68–69, 70 % at epochs 1, 2.
-    """
-    texts = {}
-    for word in few(want):
-        metric, _, numbers = word.partition("=")
-        ends = numbers.split("..")
-        if "_acc" in metric:
-            texts[metric] = "–".join(f"{100 * float(end):g}" for end in ends) + " %"
-        else:
-            texts[metric] = "–".join(ends)
-    return in_line(texts)
-
-
-def in_line(texts):
-    """{metric: its number in words} in one line; what differs in its epoch alone is said in one breath."""
-    groups = {}
-    for metric, text in texts.items():
-        quantity, _, epoch = metric.partition("@")
-        groups.setdefault(quantity, []).append((text, epoch))
-    parts = []
-    for quantity, found in groups.items():
-        unit = " %" if found[0][0].endswith(" %") else ""
-        part = in_words(quantity) + " " + ", ".join(text.removesuffix(unit) for text, _ in found) + unit
-        epochs = [epoch for _, epoch in found if epoch]
-        if epochs:
-            part += f" at epoch{plural(epochs)} {', '.join(epochs)}"
-        parts.append(part)
-    has_epochs = any("@" in metric for metric in texts)
-    return ("; " if has_epochs else ", ").join(parts)
+def is_fraction(metric):
+    """Is this metric a fraction, which is shown in %?"""
+    return "_acc" in metric or metric == "noisy_share"
 
 
 def plural(things):
@@ -98,22 +74,112 @@ def plural(things):
     return "" if len(things) == 1 else "s"
 
 
+def shown(metric, x):
+    """A number in the unit that reports print: accuracies in %."""
+    return f"{100 * x:.1f} %" if is_fraction(metric) else number(x)
+
+
+def printed_number(metric, text):
+    """A printed number, or two that are the ends of a range, in the unit of its column: 0.68..0.69 is 68–69 for %."""
+    ends = text.split("..")
+    if "_acc" in metric:
+        ends = [f"{100 * float(end):g}" for end in ends]
+    return "–".join(ends)
+
+
+def shown_wants(want):
+    """A want line as a reader wants it.
+
+    valid_loss=6 test_acc@1=0.68..0.69 test_acc@2=0.7 is: valid loss 6; test acc 68–69, 70 % at epochs 1, 2. What was
+    printed of one of two quantities is said once: loss ÷ 4 or loss + L2 ÷ 4 0.563 at epoch 1.
+    """
+    words = want.split()
+    if sum(word.startswith("test_acc@") for word in words) > 3:  # a whole trace, which has a table
+        words = [word for word in words if "@" not in word]
+    numbers = {}
+    for word in words:
+        metric, _, text = word.partition("=")
+        quantity, _, epoch = metric.partition("@")
+        numbers.setdefault(quantity, []).append((printed_number(quantity, text), epoch))
+    names = {}
+    for quantity, found in numbers.items():
+        names.setdefault((family_of(quantity), tuple(found)), []).append(quantity)
+    parts = []
+    for (family, found), quantities in names.items():
+        unit = " %" if "_acc" in family else ""
+        part = " or ".join(map(in_words, quantities)) + " " + ", ".join(text for text, _ in found) + unit
+        epochs = [epoch for _, epoch in found if epoch]
+        if epochs:
+            part += f" at epoch{plural(epochs)} {', '.join(epochs)}"
+        parts.append(part)
+    return ("; " if "@" in " ".join(words) else ", ").join(parts)
+
+
+def number_of(record, metric):
+    """As records.value; also "train_acc_eval", and what a net was asked for: "spread".
+
+    train_acc_eval is the train accuracy of the final weights, in eval mode and on images that are not augmented.
+    "noisy_share" is the share of the dropped images whose labels were noise.
+    """
+    described, of_data = record.get("described", {}), record.get("data", {})
+    if metric == "train_acc_eval":
+        rows = described.get("confusion", {}).get("train")
+        return sum(row[i] for i, row in enumerate(rows)) / sum(map(sum, rows)) if rows else None
+    if metric == "spread":
+        return described.get("spread")
+    if metric == "noisy_share":
+        return of_data["dropped_noisy"] / of_data["dropped"] if of_data.get("dropped") else None
+    return value(record, metric)
+
+
 def measured(records, metric):
     """The mean ± sample deviation of a metric over the seeds, in words.
 
     "–" where nothing was measured, "nan" where that is so because all diverged.
     """
-    numbers = [x for x in (value(record, metric) for record in records) if x is not None]
+    numbers = [x for x in (number_of(record, metric) for record in records) if x is not None]
     if not numbers:
         return "nan" if records and all(record["status"] == "diverged" for record in records) else "–"
     mean = statistics.mean(numbers)
     if len(numbers) == 1:
         return shown(metric, mean)
     deviation = statistics.stdev(numbers)
-    if "_acc" in metric:
+    if is_fraction(metric):
         return f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
     digits = ".3g" if mean >= 1e4 else ".1f" if mean >= 10 else ".3f"  # both with as many as the mean has
     return f"{mean:{digits}} ± {deviation:{digits}}"
+
+
+def in_cell(records, metric):
+    """What was measured, for a column whose head has the unit."""
+    return measured(records, metric).removesuffix(" %")
+
+
+def paired(records, base, metric):
+    """The differences of a metric between the records of two runs, one for each seed that both have."""
+    of_base = {record["seed"]: number_of(record, metric) for record in base}
+    differences = []
+    for record in records:
+        ours, theirs = number_of(record, metric), of_base.get(record["seed"])
+        if ours is not None and theirs is not None:
+            differences.append(ours - theirs)
+    return differences
+
+
+def signed(metric, differences):
+    """The mean ± sample deviation of differences, with its sign; accuracies in points. "–" for none."""
+    if not differences:
+        return "–"
+    if is_fraction(metric):
+        differences, digits = [100 * x for x in differences], ".1f"
+    else:
+        digits = ".3g" if max(map(abs, differences)) >= 1e4 else ".1f" if max(map(abs, differences)) >= 10 else ".3f"
+    mean = f"{statistics.mean(differences):+{digits}}"
+    if float(mean) == 0:
+        mean = mean[1:]
+    if len(differences) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(differences):{digits}}"
 
 
 def made_on(records):
@@ -121,63 +187,334 @@ def made_on(records):
     def several(values):
         return ", ".join(sorted(set(values)))
 
-    unit = "Losses are mean squared errors in px². " if records[0]["data"]["name"] == "faces21" else ""
     devices = several(record["versions"]["device"] for record in records)
     versions = several(record["versions"]["torch"] for record in records)
     sources = several(record["data"]["source"] for record in records)
-    return f"{unit}Measured on {devices} with torch {versions}; data: {sources}. ± is the sample deviation over seeds."
+    return f"Measured on {devices} with torch {versions}; data: {sources}."
+
+
+# What a reader must know of a table, said where the table has these words.
+LEGEND = (
+    ("±", "± is the sample deviation over seeds."),
+    ("Δ", "Δ is the difference to the first row, seed by seed."),
+    ("px²", "Losses of landmarks are mean squared errors in px²."),
+    ("@", "@1 is after epoch 1, @end after the last."),
+    ("÷", "loss ÷ N is the mean train loss over the batch size N, as the report's scripts print it, and loss + L2 ÷ N "
+          "has the L2 term in it. Where it is not known which of the two a printed loss is, it stands beside both."),
+    ("tail loss", "The tail loss is the mean of an epoch's last 2,000 batches."),
+    (" late", "late: the median of the last 10 epochs."),
+    ("turned", "turned: on the valid faces turned by 30 degrees both ways."),
+    ("(running)", "Train acc (running) is an epoch's running mean in training mode; (eval) is of the final weights, in "
+                  "eval mode and without augmentation."),
+    ("blew up", "A run blew up if it diverged or ended at twice the train loss of its first epoch or more. Then its "
+                "best epoch on valid is shown, and Δ compares best epochs."),
+    ("left out", "left out: of the images of the last epoch, those without a second image of their class in their "
+                 "batch, which are no anchors of a triplet."),
+)
+
+
+def legend(texts):
+    """The sentences that a reader of these tables needs, in the order of LEGEND."""
+    whole = "\n".join(texts)
+    return [sentence for words, sentence in LEGEND if words in whole]
+
+
+# ---- what was printed -----------------------------------------------------------------------------------------------
+
+class Group(NamedTuple):
+    """Columns that belong together: what was printed of a family of quantities, and what was measured of each."""
+
+    family: str
+    members: list  # the quantities that were printed of it
+    point: int | None  # the epoch; None for the end
+    is_alone: bool  # is this the only epoch of this family in the table?
+
+
+def family_of(quantity):
+    """The family of a quantity: its name without the L2 term."""
+    return quantity.replace("+penalty", "")
+
+
+def printed(declared, run):
+    """What the report printed of a run: {(quantity, epoch): text}, with None for the epoch of the end."""
+    found, epochs = {}, epochs_of(declared, run)
+    for word in declared["want"].get(run, "").split():
+        metric, _, text = word.partition("=")
+        quantity, _, epoch = metric.partition("@")
+        quantity = re.sub(r"/\d+$", "/batch", quantity)
+        point = int(epoch) if epoch else None
+        if point == epochs and point != 1:  # of a run of one epoch this stands among the first epochs
+            point = None
+        found.setdefault((quantity, point), text)
+    return found
+
+
+def epochs_of(declared, run):
+    """The number of epochs of a run; None for flags that train.py refuses."""
+    try:
+        return changes.settings_of(declared["run"][run]).epochs
+    except runs.BadInput:
+        return None
+
+
+def metric_of(declared, run, quantity, point):
+    """The metric, as records.value knows it, of a quantity of a run at an epoch, or at the end for None."""
+    if quantity.endswith("/batch"):
+        quantity = quantity.replace("batch", str(changes.settings_of(declared["run"][run]).batch_size))
+    return quantity if point is None else f"{quantity}@{point}"
+
+
+def divisor_of(declared, names):
+    """The batch size of the runs of a comparison with a printed loss, as text; "batch" where they have several."""
+    found = {word for run in names for word in re.findall(r"/(\d+)", declared["want"].get(run, ""))}
+    return found.pop() if len(found) == 1 else "batch"
+
+
+def points_of(declared, name, family):
+    """The epochs, sorted, at which the runs of a comparison have a printed number of a family, and whether some have
+    one of the end."""
+    points = {point for run in declared["exp"][name] for quantity, point in printed(declared, run)
+              if family_of(quantity) == family}
+    return sorted(points - {None}), None in points
+
+
+def members_of(declared, name, family):
+    """The quantities of a family that the report printed of the runs of a comparison, the plain one first."""
+    found = {quantity for run in declared["exp"][name] for quantity, _ in printed(declared, run)}
+    return sorted((quantity for quantity in found if family_of(quantity) == family), key=len)
+
+
+def families_of(declared, name):
+    """The families of which the report printed something of the runs of a comparison, in that order."""
+    return list(dict.fromkeys(family_of(quantity) for run in declared["exp"][name]
+                              for quantity, _ in printed(declared, run)))
+
+
+def groups_of(declared, name, leading):
+    """The groups of columns of a comparison's table: of every family the first printed epoch and the end."""
+    groups = []
+    for family in families_of(declared, name):
+        epochs, has_end = points_of(declared, name, family)
+        if family == "test_acc" and "by-epoch" in declared["plots"][name]:
+            epochs = []  # all of them have a table
+        shown_points = epochs[:1] + ([None] if has_end else epochs[1:][-1:])
+        if family == leading:  # what one looks for comes first
+            shown_points.reverse()
+        members = members_of(declared, name, family)
+        groups += [Group(family, members, point, len(shown_points) == 1) for point in shown_points]
+    return sorted(groups, key=lambda group: group.family != leading)
+
+
+def head_of(group, divisor):
+    """The heads of a group's columns. divisor: what stands behind ÷."""
+    at = " @end" if group.point is None else f" @{group.point}"
+    if group.point is None and group.is_alone:
+        at = ""
+    names = [heading(member).replace("÷ batch", f"÷ {divisor}") for member in group.members]
+    if "÷" not in names[0]:
+        return [f"{names[0]} reported{at}", f"{names[0]} measured{at}"]
+    return [f"loss reported{at}", *(f"{name}{at}" for name in names)]
+
+
+def reported_cell(group, of_run):
+    """What was printed of a run for a group of columns. of_run: see `printed`."""
+    texts = [printed_number(member, of_run[member, group.point]) for member in group.members
+             if (member, group.point) in of_run]
+    return " / ".join(dict.fromkeys(texts)) or "–"
+
+
+def is_compared(group, member, of_run):
+    """Is this quantity compared with the printed numbers of a run? Without any, every quantity of the family counts."""
+    of_family = {quantity for quantity, _ in of_run if family_of(quantity) == group.family}
+    return not of_family or member in of_family
 
 
 # ---- the table of a comparison --------------------------------------------------------------------------------------
 
 def table(declared, name, records):
-    """A comparison in Markdown: for each run what changed from the first, what the report printed, what was measured.
+    """A comparison in Markdown, as it is printed on a terminal, with a legend. `records` may have other runs, too."""
+    found = parts(declared, name, records)
+    texts = [f"{summary}:\n\n{text}" if summary else text for summary, text in found]
+    return "\n\n".join([*texts, " ".join(legend(text for _, text in found))]).strip()
 
-    Below it stands what else its runs and its plots.NAME ask for. `records` may have other runs, too.
-    """
+
+def parts(declared, name, records):
+    """A comparison in Markdown: [(summary, text), ...], the table first, whose summary is "", as that of whatever is
+    short. What has a summary is long, and a page may fold it."""
     names, plots = declared["exp"][name], declared["plots"][name]
     by_run = {run: [record for record in records if record["run"] == run] for run in names}
     ours = [record for run in names for record in by_run[run]]
-    text = markdown(*rows_of(declared, name, by_run, ours))
-    parts = [text, missing_weights(declared, by_run)]
+    found = [("", markdown(*rows_of(declared, name, by_run, ours))), ("", second_names(declared, names)),
+             ("", missing_weights(declared, by_run))]
     if "pick" in plots:
-        parts.append(picked(by_run))
-    parts.append(cleaned(declared, name, ours))
+        found.append(("", picked(by_run)))
+    found.append(("", dropped_images(declared, name, by_run)))
+    found.append(("What changed, in full", changes_in_full(declared, name)))
+    found += traces(declared, name, by_run)
     if "layers" in plots:
-        parts += layers_of_nets(declared, name)
-    if "by-epoch" in plots and ours:
-        parts.append(epoch_table(declared, name, ours))
-    return "\n\n".join(part for part in parts if part)
+        found += layers_of_nets(declared, name)
+    return [(summary, text) for summary, text in found if text]
 
 
 def rows_of(declared, name, by_run, records):
     """The head and the rows of a comparison's table, for `markdown`."""
     names = declared["exp"][name]
-    main, extra = columns_of(declared, name, records)
+    leading, extra = leading_and_extra(declared, name, records)
+    groups = [group for group in groups_of(declared, name, leading)
+              if group.point is None or is_answered(declared, by_run, group)]
+    extra = [metric for metric in extra if metric != leading and not is_shown(groups, metric)]
+    leads = is_shown(groups, leading)
+    setting = swept(declared, name)
     has_noise = any("label_noise" in record.get("data", {}) for record in records)
     has_triplets = any(value(record, "left_out") is not None for record in records)
-    head = ["run", "what changed", "reported", "measured", *map(in_words, extra)]
-    if has_noise:
-        head.append("labels changed")
-    if has_triplets:
-        head.append("left out")
-    head.append("seeds")
+
+    of_delta = "Δ points" if is_fraction(leading) else f"Δ {in_words(leading)}"
+    head = ["run", setting.replace("_", " ") if setting else "what changed"]
+    if not leads:
+        head += [f"{heading(leading)} measured", of_delta]
+    for group in groups:
+        head += head_of(group, divisor_of(declared, names))
+        if group.family == leading and group.point is None:
+            head.append(of_delta)
+    head += map(heading, extra)
+    head += ["labels changed %"] * has_noise + ["left out"] * has_triplets + ["seeds"]
 
     rows = []
     for run in names:
-        mine, want = by_run[run], declared["want"].get(run, "")
-        row = [short(run), changed(declared["run"][run], declared["run"][names[0]]),
-               shown_wants(want) if want else "no number",
-               measured_beside(want, mine, main), *(measured(mine, metric) for metric in extra)]
+        mine, first = by_run[run], first_of(declared, names, run, setting)
+        delta = delta_cell(mine, by_run[first], leading) if run != first else "–"
+        row = [short(run), what_changed(declared, run, names[0], setting)]
+        if not leads:
+            row += [leading_cell(mine, leading), delta]
+        for group in groups:
+            row += cells_of(declared, run, mine, group, leading)
+            if group.family == leading and group.point is None:
+                row.append(delta)
+        row += [in_cell(mine, metric) for metric in extra]
         if has_noise:
-            fractions = [record["data"].get("label_noise") for record in mine]
-            row.append(", ".join(f"{100 * x:.1f} %" for x in fractions if x is not None) or "–")
+            row.append(mean_in_percent([record["data"].get("label_noise") for record in mine]) or "–")
         if has_triplets:
-            counts = [value(record, "left_out") for record in mine]
-            row.append(", ".join(f"{x}" for x in counts if x is not None) or "–")
-        row.append(seeds_cell(mine))
-        rows.append(row)
+            row.append(in_cell(mine, "left_out"))
+        rows.append([*row, seeds_cell(mine)])
     return head, rows
+
+
+def is_answered(declared, by_run, group):
+    """Is there a record of a run of which the report printed something in this group of columns?"""
+    return any(by_run[run] and reported_cell(group, printed(declared, run)) != "–" for run in by_run)
+
+
+def cells_of(declared, run, mine, group, leading):
+    """The cells of a run for a group of columns: what was printed, and what was measured of each quantity."""
+    of_run = printed(declared, run)
+    has_another = not group.is_alone and epochs_of(declared, run) == (group.point or 1)
+    if has_another and reported_cell(group, of_run) == "–":  # the first of these epochs is this run's last
+        return [""] * (1 + len(group.members))
+    cells = [reported_cell(group, of_run)]
+    for member in group.members:
+        if not is_compared(group, member, of_run):
+            cells.append("")
+        elif group.family == leading and group.point is None:
+            cells.append(leading_cell(mine, leading))
+        else:
+            cells.append(in_cell(mine, metric_of(declared, run, member, group.point)))
+    return cells
+
+
+def is_shown(groups, metric):
+    """Is this metric at the end among the groups of columns?"""
+    return any(metric in group.members and group.point is None for group in groups)
+
+
+def leading_and_extra(declared, name, records):
+    """The metric that leads the table of a comparison, and those that have a column besides."""
+    families = families_of(declared, name)
+    has_classes = any(record["metrics"]["train_acc"] is not None for record in records)
+    has_classes = has_classes or any("_acc" in family for family in families)
+    if "test_acc" in families:
+        leading = "test_acc"
+    elif "valid_acc" in families:
+        leading = "valid_acc"
+    elif any(value(record, "test_acc") is not None for record in records):
+        leading = "test_acc"
+    else:
+        leading = "valid_acc" if has_classes else "valid_loss"
+    extra = OF_LANDMARKS
+    if has_classes:
+        extra = OF_SWEEPS if swept(declared, name) else ("test_acc", *OF_CLASSES)
+    return leading, [metric for metric in extra if any(number_of(record, metric) is not None for record in records)]
+
+
+def swept(declared, name):
+    """The setting that a comparison sweeps, as in plots.NAME = sweep:lr, or ""."""
+    for word in declared["plots"][name]:
+        if word.startswith("sweep:"):
+            return word.removeprefix("sweep:").replace("-", "_")
+    return ""
+
+
+def first_of(declared, names, run, setting):
+    """The run with which a run is compared: the first, in a sweep the first of the same net."""
+    if not setting:
+        return names[0]
+    net = as_dict(declared["run"][run]).get("model")
+    return next(other for other in names if as_dict(declared["run"][other]).get("model") == net)
+
+
+def what_changed(declared, run, first, setting):
+    """The cell of what changed from the first run; in a sweep the value of what is swept."""
+    try:
+        if setting:
+            return changes.plain(getattr(changes.settings_of(declared["run"][run]), setting))
+        phrases = changes.changed(declared["run"][run], declared["run"][first])
+    except runs.BadInput:
+        return "train.py refuses its flags"
+    text = ", ".join(phrases) or "–"
+    while len(text) > WIDEST:
+        phrases = phrases[:-1]
+        text = ", ".join([*phrases, "…"])
+    return text
+
+
+def changes_in_full(declared, name):
+    """A list of what changed in the runs of which the table says it in part, or ""."""
+    names, lines = declared["exp"][name], []
+    for run in names:
+        if what_changed(declared, run, names[0], swept(declared, name)).endswith("…"):
+            phrases = changes.changed(declared["run"][run], declared["run"][names[0]])
+            lines.append(f"- {short(run)}: {', '.join(phrases)}")
+    return "\n".join(lines)
+
+
+def leading_cell(records, leading):
+    """What was measured of the leading metric. Of a run that blew up that is its best epoch, and the cell says so."""
+    if not records:
+        return "not run"
+    blown = sum(map(blew_up, records))
+    if not blown:
+        return in_cell(records, leading)
+    said = "blew up" if blown == len(records) else f"{blown} of {len(records)} blew up"
+    metric = best_of(records, leading)
+    if metric is None:
+        return f"{in_cell(records, leading)} ({said})"
+    of_valid = "valid, " if metric == "best_valid_acc" and leading == "test_acc" else ""
+    return f"{in_cell(records, metric)} ({of_valid}best epoch; {said})"
+
+
+def best_of(records, leading):
+    """The metric that stands for the leading one where a run blew up: of its best epoch on valid; None without any."""
+    if leading == "test_acc" and all(record.get("test_weights") == "best" for record in records):
+        return "test_acc"  # it is of the best epoch's weights
+    metric = BEST.get(leading)
+    return metric if any(number_of(record, metric) is not None for record in records) else None
+
+
+def delta_cell(records, base, leading):
+    """The difference of the leading metric to another run, seed by seed; of best epochs where one of them blew up."""
+    metric = leading
+    if any(map(blew_up, [*records, *base])):
+        metric = best_of(base, leading) or leading
+    return signed(metric, paired(records, base, metric))
 
 
 def seeds_cell(records):
@@ -204,34 +541,13 @@ def precision_table(pairs):
     return markdown(["run", "seed", "metric", "float32", "bfloat16", "an epoch in float32", "in bfloat16"], rows)
 
 
-def columns_of(declared, name, records):
-    """The metric that stands for a run without a printed number, and those that have a column of their own."""
-    has_classes = any(record["metrics"]["train_acc"] is not None for record in records)
-    is_tested = any(value(record, "test_acc") is not None for record in records)
-    is_sweep = any(word.startswith("sweep") for word in declared["plots"][name])
-    if is_tested:
-        main, extra = "test_acc", ["train_acc", "valid_acc"]
-        if is_sweep:
-            extra = ["late_train_acc", "late_valid_acc"]
-    elif has_classes:
-        main, extra = "valid_acc", ["train_acc"]
-    else:
-        main, extra = "valid_loss", OF_LANDMARKS
-    return main, [metric for metric in extra if any(value(record, metric) is not None for record in records)]
+# ---- what stands below it -------------------------------------------------------------------------------------------
 
-
-def measured_beside(want, records, main):
-    """What was measured of a run, as the report printed it; without a printed number the metric `main`.
-
-    A run that trained features alone has no such metric: of that its train loss.
-    """
-    if not records:
-        return "missing"
-    metrics = metrics_of(want)
-    if not want:
-        features_alone = all(value(record, main) is None and record["status"] == "finished" for record in records)
-        metrics = ["train_loss" if features_alone else main]
-    return in_line({metric: measured(records, metric) for metric in metrics})
+def second_names(declared, names):
+    """A sentence on the runs that are second names of others, or ""."""
+    aliases = declared.get("alias", {})
+    said = [f"{short(name)} is {short(aliases[name])}" for name in names if name in aliases]
+    return f"The same training under a second name: {', '.join(said)}." if said else ""
 
 
 def missing_weights(declared, by_run):
@@ -258,61 +574,91 @@ def picked(by_run):
             "The other rows' test scores are shown because the report has them, and choose nothing.")
 
 
-def cleaned(declared, name, records):
-    """For every run that dropped images: how many, how many of them noisy, and what that did to the accuracy; or ""."""
-    flags = {run: as_dict(declared["run"][run]) for run in declared["exp"][name]}
-    lines = []
-    for run in flags:
-        if "clean-by" not in flags[run]:
+def dropped_images(declared, name, by_run):
+    """A table of the runs that dropped images: how many, how many of them noisy, and what that did; or ""."""
+    flags = {run: as_dict(declared["run"][run]) for run in by_run}
+    rows = []
+    for run, records in by_run.items():
+        if "clean-by" not in flags[run] or not records:
             continue
         uncleaned = {flag: text for flag, text in flags[run].items() if not flag.startswith("clean-")}
-        before = {record["seed"]: record for record in records if flags[record["run"]] == uncleaned}
-        for record in records:
-            if record["run"] == run and record["seed"] in before:
-                lines.append(dropped_line(record, before[record["seed"]]))
-    return "\n".join(lines)
-
-
-def dropped_line(record, before):
-    """A line on the record of a cleaned run beside that of the same run without cleaning."""
-    of_data = record["data"]
-    dropped, noisy = of_data["dropped"], of_data["dropped_noisy"]
-    points = 100 * difference(final(record, "test_acc"), final(before, "test_acc"))
-    return (f"- {short(record['run'])}, seed {record['seed']}: dropped {dropped:,} images, {noisy:,} of them noisy "
-            f"({noisy / dropped:.0%}; by chance {of_data['label_noise']:.0%}); "
-            f"test accuracy {points:+.1f} points against {short(before['run'])}.")
+        before = [record for other in by_run if flags[other] == uncleaned for record in by_run[other]]
+        of_data = [record["data"] for record in records]
+        points = [difference(final(record, "test_acc"), final(other, "test_acc"))
+                  for record in records for other in before if other["seed"] == record["seed"]]
+        rows.append([short(run), f"{statistics.mean(facts['dropped'] for facts in of_data):,.0f}",
+                     mean_in_percent([facts["dropped_noisy"] / facts["dropped"] for facts in of_data]),
+                     mean_in_percent([facts["label_noise"] for facts in of_data]), signed("test_acc", points)])
+    if not rows:
+        return ""
+    head = ["run", "images dropped", "of these noisy %", "by chance %", "Δ test acc (points) to no cleaning"]
+    return markdown(head, rows)
 
 
 def layers_of_nets(declared, name):
-    """The layers of the nets of a comparison, at the declared batch size: for each a line and a Markdown table."""
-    parts, datasets = [], {}
+    """The layers of the nets of a comparison, at the declared batch size: for each its name and a Markdown table."""
+    found, datasets = [], {}
     for run in declared["exp"][name]:
         settings = train.parse([*declared["run"][run].split(), "--synthetic"])  # the same shapes, and no files
         key = settings.data, settings.side
         if key not in datasets:
             datasets[key] = data.for_run(settings)
         model = starts.build(settings, datasets[key])
-        parts += [f"Layers of {short(run)}:", ask.layer_table(model, settings.batch_size)]
-    return parts
+        found.append((f"Layers of {short(run)}", ask.layer_table(model, settings.batch_size)))
+    return found
 
 
-def epoch_table(declared, name, records):
-    """Test accuracy by epoch in %: of each run what the report printed and what was measured (mean over the seeds)."""
-    last = max(len(record["curves"]["epoch"]) for record in records)
-    epochs = range(1, last + 1)
-    rows = []
-    for run, printed in printed_by_epoch(declared, declared["exp"][name]).items():
-        mine = [record for record in records if record["run"] == run]
-        if printed:
-            cells = [f"{100 * printed[epoch]:g}" if epoch in printed else "" for epoch in epochs]
-            rows.append([short(run), "reported", *cells])
-        if mine:
-            cells = [mean_in_percent(mine, f"test_acc@{epoch}") for epoch in epochs]
-            rows.append([short(run), f"measured, {len(mine)} seed{plural(mine)}", *cells])
-    return "Test accuracy (%) by epoch:\n\n" + markdown(["run", "", *epochs], rows)
+def traces(declared, name, by_run):
+    """Tables by epoch, with what they are of: of test accuracy where plots.NAME says by-epoch, and of whatever was
+    printed of a run at more epochs than the table of the comparison has."""
+    found = []
+    for family in families_of(declared, name) or ["test_acc"]:
+        every = family == "test_acc" and "by-epoch" in declared["plots"][name]
+        text = trace_table(declared, name, by_run, family, every)
+        if text:
+            title = heading(family).replace("÷ batch", f"÷ {divisor_of(declared, list(by_run))}")
+            found.append((f"{title[0].upper()}{title[1:]} by epoch, means over the seeds", text))
+    return found
 
 
-def mean_in_percent(records, metric):
-    """The mean of an accuracy over the seeds in %, or "" where it was not measured."""
+def trace_table(declared, name, by_run, family, every):
+    """A table of a family by epoch: of each run what the report printed and what was measured. "" without a row.
+
+    every: all runs and all epochs of the records; otherwise those runs of which three numbers or more were printed, and
+    the epochs of these.
+    """
+    members, rows = members_of(declared, name, family) or [family], []
+    at = {run: {point or epochs_of(declared, run): point for quantity, point in printed(declared, run)
+                if family_of(quantity) == family} for run in by_run}
+    if every:
+        last = max((len(record["curves"].get("epoch", [])) for mine in by_run.values() for record in mine), default=0)
+        epochs = range(1, last + 1)
+    else:
+        by_run = {run: mine for run, mine in by_run.items() if len(at[run]) > 2}
+        epochs = sorted({epoch for run in by_run for epoch in at[run]})
+    for run, mine in by_run.items():
+        of_run, group = printed(declared, run), Group(family, members, None, True)
+        texts = [reported_cell(group._replace(point=at[run][epoch]), of_run) if epoch in at[run] else ""
+                 for epoch in epochs]
+        if any(texts):
+            rows.append([short(run), "reported", *texts])
+        for member in members:
+            if mine and is_compared(group, member, of_run):
+                said = "measured" if len(members) == 1 else heading(member).replace("batch", divisor_of(declared, [run]))
+                cells = [mean_of(mine, metric_of(declared, run, member, epoch)) for epoch in epochs]
+                rows.append([short(run), f"{said}, {len(mine)} seed{plural(mine)}", *cells])
+    return markdown(["run", "", *epochs], rows) if rows else ""
+
+
+def mean_of(records, metric):
+    """The mean of a metric over the seeds, accuracies in %, without its deviation; "" where it was not measured."""
     numbers = [x for x in (value(record, metric) for record in records) if x is not None]
-    return f"{100 * statistics.mean(numbers):.1f}" if numbers else ""
+    if not numbers:
+        return ""
+    return mean_in_percent(numbers) if "_acc" in metric else number(statistics.mean(numbers))
+
+
+def mean_in_percent(fractions):
+    """The mean of fractions in %, without the sign, or "" where there is none."""
+    found = [x for x in fractions if x is not None]
+    return f"{100 * statistics.mean(found):.1f}" if found else ""

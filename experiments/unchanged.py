@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from experiments import runs
-from experiments.declarations import ROOT
+from experiments.declarations import ROOT, real
 
 FILE = "made-from.json"
 OF_A_RUN = ("args.json", runs.FLAGS_FILE, "log.jsonl", "result.json")
@@ -24,7 +24,7 @@ def digest(declared, name, options, root=ROOT):
              "data": names_within(options.data_dir)}
     for run in declared["exp"][name]:
         for seed in options.seeds:
-            folder = Path(options.runs, run, f"seed{seed}")
+            folder = Path(options.runs, real(declared, run), f"seed{seed}")
             for file in OF_A_RUN:
                 found["files"][f"{run} {seed} {file}"] = digest_of_file(folder / file)
             found["files"][f"{run} {seed} weights"] = (folder / "model.pt").exists()  # the result says which

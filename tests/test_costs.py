@@ -14,6 +14,7 @@ from experiments import costs, declarations, jobs, runs
 LENET = "--model lenet5 --data cifar10 --split all --epochs 10"
 VGG = "--model vgg13 --data cifar10 --batch-size 128 --epochs 30"
 DECLARED = declarations.declarations()
+TRAINED = declarations.trained(DECLARED)
 
 
 def record(run, flags, seconds, seed=0, device="AMD EPYC", **changes):
@@ -100,11 +101,11 @@ def test_the_longest_come_first_and_equals_as_they_come():
 
 def test_every_declared_run_has_a_place_in_the_order():
     found, steps = costs.read_records(), costs.read_steps()
-    names = costs.order(DECLARED["run"], found, steps)
-    assert sorted(names) == sorted(DECLARED["run"])
+    names = costs.order(TRAINED, found, steps)
+    assert sorted(names) == sorted(TRAINED)
     for gpu in (False, True):
         of_kind = costs.of_kind(found, gpu)
-        seconds = [costs.cost(run, flags, of_kind, steps, gpu)[0] for run, flags in DECLARED["run"].items()]
+        seconds = [costs.cost(run, flags, of_kind, steps, gpu)[0] for run, flags in TRAINED.items()]
         assert all(0 < x < math.inf for x in seconds)
     # What a quarter of an hour of reading would say, too.
     assert names.index("lenet_vgg/vgg6-bn") < names.index("lenet_vgg/relu-wide") < names.index("lenet_vgg/momentum99")
@@ -125,7 +126,7 @@ def test_costly_flags_are_flags_of_train():
 
 def test_flags_are_read_as_make_prints_them():
     lines = ["exp.adam=a/x a/y\n", "run.a/x=--lr 1 --init-from=a/y\n", "a/y=--lr 2\n", "want.a/x=test_acc=0.5\n", "\n",
-             "claim.A1=x beats y"]
+             "claim.A1=x beats y", "alias.a/z=a/x"]
     found = costs.read_flags(lines)
     assert found["a/x"] == "--lr 1 --init-from=a/y" and found["a/y"] == "--lr 2" and list(found) == ["a/x", "a/y"]
 
@@ -134,7 +135,7 @@ def test_the_command_prints_every_name_once_without_loading_torch():
     code = ("import sys; sys.path.insert(0, '.'); from experiments import costs; costs.main(['order']); "
             "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert sorted(done.stdout.split()) == sorted(DECLARED["run"])
+    assert sorted(done.stdout.split()) == sorted(TRAINED)
 
 
 def test_the_command_orders_what_stands_on_stdin(monkeypatch, capsys):
@@ -173,3 +174,10 @@ def test_the_table_adds_up_what_was_measured_and_what_is_estimated():
     assert rows_of(gpu)[1][:6] == ["Report 1, `a`", "2", "1", "10.0", "1", "10.0"] and "estimated" in rows_of(gpu)[0][5]
     assert "No run has been measured on a GPU yet." not in gpu
     assert "No run has been measured on a GPU yet." in costs.page(declared, found[:2], [])
+
+
+def test_a_run_with_two_names_counts_once():
+    pages = {"a": {"title": "Report 1: nets"}}
+    declared = {"run": {"a/x": LENET, "a/again": LENET}, "alias": {"a/again": "a/x"}, "pages": pages}
+    found = [record("a/x", LENET, 3600), record("a/again", LENET, 3600)]  # as records.with_aliases leaves them
+    assert costs.page(declared, found, []) == costs.page({"run": {"a/x": LENET}, "pages": pages}, found[:1], [])

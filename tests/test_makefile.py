@@ -214,6 +214,68 @@ def test_a_run_waits_for_the_one_that_scores_its_labels_and_follows_it(fresh):
     assert would_train(fresh, "exp-clean") == [("tiny/cleaned", "0")]
 
 
+# ---- second names ---------------------------------------------------------------------------------------------------
+
+def give_second_name(folder):
+    """Declares tiny/again, a second name of tiny/b, and three comparisons that name it."""
+    edit(folder, "run.tiny/b ", "alias.tiny/again = tiny/b\nwant.tiny/again = test_acc=0.25\nexp.both = tiny/b "
+         "tiny/again\nexp.apart = tiny/a tiny/again\nexp.alone = tiny/again\nrun.tiny/b ")
+
+
+def test_a_comparison_that_names_an_alias_needs_the_run_that_it_stands_for(fresh):
+    give_second_name(fresh)
+    assert would_train(fresh, "exp-both", "SEEDS=0 1") == [("tiny/b", "0"), ("tiny/b", "1")]
+    assert would_train(fresh, "exp-apart") == [("tiny/a", "0"), ("tiny/b", "0")]
+    assert would_train(fresh, "exp-alone", "exp-both") == [("tiny/b", "0")]
+    for goal in ("all", "train", "report-tiny"):
+        trained = would_train(fresh, goal)
+        assert len(trained) == len(set(trained)) == 8 and ("tiny/again", "0") not in trained
+    assert "No rule to make target" in make(fresh, result("tiny/again"), expect=2)
+
+
+def test_an_alias_shows_what_was_measured_of_its_run(trained):
+    give_second_name(trained)
+    printed = make(trained, "exp-both")
+    row_of_b, row_of_again = re.findall(r"^\| (?:b|again) .*$", printed, re.M)
+    cells, others = ([cell.strip() for cell in row.split("|")] for row in (row_of_b, row_of_again))
+    assert others[1] == "again" and others[3] == "test acc 25 %" and others[4:] == cells[4:] and "missing" not in cells
+    assert "train.py" not in printed and printed.endswith("status: 1 done\n")
+    printed = make(trained, "exp-alone")
+    assert "| again " in printed and "| missing" not in printed and printed.endswith("status: 1 done\n")
+    assert "as before" in make(trained, "exp-alone")
+    assert sorted(path.name for path in (trained / "runs/tiny").iterdir() if path.is_dir()) == ["a", "b"]
+    edit(trained, "--lr 0.01", "--lr 0.02")
+    assert would_train(trained, "exp-alone") == [("tiny/b", "0")]
+
+
+def test_an_alias_is_shown_made_anew_and_listed_as_its_run(trained):
+    give_second_name(trained)
+    assert make(trained, "show", "RUN=tiny/again") == "# tiny/again = tiny/b\n" + make(trained, "show", "RUN=tiny/b")
+    assert would_train(trained, "redo", "RUN=tiny/again", "SEEDS=0 1") == [("tiny/b", "0"), ("tiny/b", "1")]
+    printed = make(trained, "redo", "RUN=tiny/again")
+    assert printed.startswith("# tiny/again = tiny/b\n") and (trained / "runs/tiny/b/seed0.1").exists()
+    assert "  alias       tiny/again = tiny/b\n  done        tiny/b seed 0\n" in printed
+    assert not (trained / "runs/tiny/again").exists()
+    printed = make(trained, "status")
+    assert "  alias       tiny/again = tiny/b\n" in printed and "status: 2 done, 6 missing" in printed
+    assert f"\n  {'tiny/again':36}= tiny/b, reported: test acc 25 %\n" in make(trained, "list")
+
+
+def test_redo_of_an_alias_first_trains_what_its_run_starts_from(fresh):
+    edit(fresh, "run.tiny/c ", "alias.tiny/again = tiny/c\nrun.tiny/c ")
+    assert would_train(fresh, "redo", "RUN=tiny/again") == [("tiny/a", "0"), ("tiny/c", "0")]
+
+
+@pytest.mark.parametrize("line", ["alias.tiny/again = tiny/none", "alias.tiny/a = tiny/b",
+                                  "alias.tiny/again = tiny/a\nrun.tiny/more = --init-from=tiny/again"])
+def test_a_wrong_alias_ends_every_make_before_it_trains(fresh, line):
+    with open(fresh / "experiments/tiny.mk", "a") as file:
+        file.write(f"{line}\n")
+    for goal in ("all", "exp-tiny", "list"):
+        printed = make(fresh, goal, expect=2)
+        assert "experiments/tiny.mk:" in printed and "tiny/a" in printed and "begins" not in printed
+
+
 # ---- what goes wrong, and deadlines ---------------------------------------------------------------------------------
 
 def test_divergence_and_missing_data_do_not_stop_the_rest(trained):
@@ -318,7 +380,7 @@ def test_no_declared_run_is_shown_with_a_flag_twice():
         assert len(flags) == len(set(flags)), command
         shown[words[words.index("--run") + 1]] = words[2:]
         assert train.parse(words[2:]) == train.parse(command.split()[2:])
-    assert set(shown) == set(declarations.declarations()["run"])
+    assert set(shown) == set(declarations.trained(declarations.declarations()))
     run = "keypoints/adam-bn"
     assert make(ROOT, "show", f"RUN={run}", "RUNS=runs-test").split()[2:] == shown[run]
 

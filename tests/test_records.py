@@ -62,6 +62,15 @@ def test_differences_are_exact_to_the_last_image():
     assert records.difference(-math.inf, 0.5) == -math.inf
 
 
+def test_under_a_second_name_are_copies_of_the_records_of_its_run():
+    declared = {"alias": {"a/again": "a/b", "a/none": "a/c"}}
+    found = [record("a/b", 0), record("a/other", 0), record("a/b", 1), record("a/again", 7)]  # that is an old one
+    both = records.with_aliases(declared, found)
+    assert both == [*found[:3], {**found[0], "run": "a/again"}, {**found[2], "run": "a/again"}]
+    assert [r["run"] for r in found] == ["a/b", "a/other", "a/b", "a/again"]
+    assert records.with_aliases({}, found) == found
+
+
 def test_numbers_as_a_reader_wants_them():
     assert [records.number(x) for x in (60100000.0, 10000, 9999.96, 20.44, 10, 9.9994, 0.5119, math.inf)] == [
         "6.01e+07", "1e+04", "10000.0", "20.4", "10.0", "9.999", "0.512", "inf"]
@@ -122,6 +131,15 @@ def test_merging_takes_only_whole_runs_on_real_data_as_they_are_declared(place, 
                            ("tiny/b/seed0", "made with other flags"), ("tiny/c/seed0", "not declared")):
         assert f"left out: {place / 'runs' / folder} ({reason})\n" in printed
     assert "result.json is not JSON" in printed and printed.count("left out") == 5
+
+
+def test_merging_takes_nothing_under_a_second_name(place, capsys):
+    declared = {"run": {**DECLARED["run"], "tiny/again": "--lr 1"}, "alias": {"tiny/again": "tiny/a"}}
+    finish(place, "tiny/a", 0, 5.0)
+    finish(place, "tiny/again", 0, 4.0)
+    records.merge(declared, place / "runs")
+    assert rows() == [("tiny/a", 0, 5.0)]
+    assert f"left out: {place}/runs/tiny/again/seed0 (a second name of tiny/a)\n" in capsys.readouterr().out
 
 
 def test_merging_keeps_every_row_and_takes_the_newest(place, capsys):

@@ -148,6 +148,16 @@ def test_a_record_whose_source_was_made_with_other_flags_is_not_shown(tmp_path, 
     assert len(report.records_of(DECLARED, "momentum", options_for(tmp_path))) == 1
 
 
+def test_a_second_name_shows_the_records_of_its_run(tmp_path):
+    declared = {**DECLARED, "exp": {"x": ["net/again", "net/adam"], "y": ["net/again"]},
+                "alias": {"net/again": "net/adam"}, "run": {**DECLARED["run"], "net/again": DECLARED["run"]["net/adam"]}}
+    finish_net(tmp_path, "net/adam", 0.56)
+    finish_net(tmp_path, "net/again", 0.1, flags=DECLARED["run"]["net/adam"])  # nobody looks there
+    for name in ("x", "y"):
+        found = report.records_of(declared, name, options_for(tmp_path))
+        assert [(r["run"], r["metrics"]["test_acc"]) for r in found] == [("net/adam", 0.56), ("net/again", 0.56)]
+
+
 def test_nets_are_asked_for_their_answers(tmp_path, monkeypatch):
     finish_net(tmp_path, "net/adam", 0.56)
     monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: {"of": (record["run"], folder, data_dir)})
@@ -183,7 +193,7 @@ def test_without_names_all_comparisons_and_runs_are_meant(tmp_path, drawn, capsy
     report.main(["exp", "--runs", str(tmp_path), "--flags=--synthetic"])
     assert capsys.readouterr().out.count("nothing trained yet") == len(DECLARED["exp"])
     report.main(["status", "--runs", str(tmp_path), "--flags=--synthetic"])
-    assert f"status: {len(DECLARED['run'])} missing" in capsys.readouterr().out
+    assert f"status: {len(declarations.trained(DECLARED))} missing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words, said", [

@@ -79,6 +79,27 @@ def test_all_are_done_if_each_is_done_or_diverged(options, capsys):
     assert not status.status(of, ["a/done"], options)
 
 
+def test_an_alias_is_named_beside_its_run_and_not_counted(options, capsys):
+    of = {**declared(again="--lr 1", x="--lr 1", y="--lr 2"), "alias": {"a/again": "a/x"}}
+    leave(options, "a/x", flags="--lr 1")
+    leave(options, "a/again", flags="--lr 1", status="diverged")  # nobody looks there
+    assert not status.status(of, of["run"], options)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:3] == ["  alias       a/again = a/x", "  done        a/x seed 0", "  missing     a/y seed 0"]
+    assert printed[-1] == "status: 1 done, 1 missing"
+    assert status.status(of, ["a/again"], options)  # the run that it stands for decides
+    assert capsys.readouterr().out == "  alias       a/again = a/x\n  done        a/x seed 0\nstatus: 1 done\n"
+    assert status.status(of, ["a/again", "a/x"], options, lines=False)
+    assert capsys.readouterr().out == "status: 1 done\n"
+
+
+def test_wrong_flags_of_a_run_with_two_names_are_said_once():
+    of = {**declared(again="--lerning-rate 1", x="--lerning-rate 1"), "alias": {"a/again": "a/x"},
+          "where": {"a/again": "a.mk:1", "a/x": "a.mk:2"}}
+    sentence, = status.wrong_flags(of)
+    assert sentence.startswith("a.mk:2: a/x: ")
+
+
 def test_flags_that_make_appends_are_part_of_a_run_and_of_the_one_that_it_starts_from(options):
     of = declared(x="--lr 1", y="--lr 2 --init-from=a/x")
     leave(options, "a/y", flags="--lr 2 --init-from=a/x --epochs 3", init_flags="--lr 1 --epochs 3")
@@ -152,3 +173,5 @@ def test_the_list_has_every_comparison_with_its_runs_and_printed_numbers(capsys)
     assert "\nexp-flip: Mirrored images in training.\n  net/baseline " in printed.out
     assert f"\n  {'keypoints/adam-bn':36}reported: valid loss 6\n" in printed.out
     assert f"\n  {'keypoints/sgd':36}\n" in printed.out
+    assert f"\n  {'lenet_vgg/vgg16-l2-5':36}= lenet_vgg/vgg3-l2, reported: valid acc 82, 83, 83 % at epochs " in printed.out
+    assert f"\n  {'lenet_vgg/vgg1-no-aug':36}= lenet_vgg/vggdrop-5\n" in printed.out

@@ -59,6 +59,19 @@ def test_declarations_and_options_change_the_digest_and_the_line_on_which_a_run_
     assert len({digest(), digest(other), digest(name="y"), digest(seeds=[0, 1]), digest(flags="--flip")}) == 5
 
 
+def test_an_alias_stands_for_the_files_of_its_run(project):
+    folder, digest = project
+    declared = copy.deepcopy(DECLARED)
+    declared["exp"]["x"], declared["alias"] = ["a/again"], {"a/again": "a/one"}
+    before = digest(declared)
+    (folder / "runs/a/one/seed0/log.jsonl").write_text("{}\n{}\n")
+    assert digest(declared) != before
+    declared["alias"]["a/again"] = "a/two"
+    before = digest(declared)
+    (folder / "runs/a/one/seed0/log.jsonl").write_text("{}\n")
+    assert digest(declared) == before
+
+
 def test_files_are_as_before_if_all_are_there_and_were_made_from_the_same(tmp_path):
     out = tmp_path / "exp-x"
     (out / "one").mkdir(parents=True)

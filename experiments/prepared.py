@@ -1,0 +1,120 @@
+"""What the figures of a comparison say besides its records: titles, printed numbers, where a run blew up.
+
+    make exp-lenet-dropout                       # draws its figures with what is worked out here
+
+The report's numbers are those of want.RUN. A loss that it divides by the batch size is multiplied back, so that it
+stands on the axis of the loss that was measured; one with the L2 term in it stays apart from one without.
+"""
+import math
+import re
+
+from experiments import records
+from experiments.declarations import as_dict
+
+CLASSES = {"cifar10": 10, "caltech35": 35}
+LOSSES = {"triplet-cosine": "triplet loss", "triplet-euclid": "triplet loss", "square": "sum of squares",
+          "mean-square": "mean of squares"}  # all others: cross-entropy
+FAR = 10  # a loss that many times the smallest has left it
+
+
+# ---- records --------------------------------------------------------------------------------------------------------
+
+def shared(declared, names, found):
+    """Returns the records of a comparison, in its order, and {run: its name in the figures}, for some.
+
+    Two names of one training share their records, under the first of the two, which is then called "a = b".
+    """
+    real = {name: declared.get("alias", {}).get(name, name) for name in names}
+    first_name, ours = {}, []
+    for name in names:
+        first_name.setdefault(real[name], name)
+    for training, name in first_name.items():
+        same = [record for record in found if record["run"] == training]
+        same = same or [record for record in found if record["run"] == name]
+        ours += [{**record, "run": name} for record in sorted(same, key=lambda record: record["seed"])]
+    called = {}
+    for training, name in first_name.items():
+        both = [other.partition("/")[2] for other in names if real[other] == training]
+        if len(both) > 1:
+            called[name] = " = ".join(both)
+    return ours, called
+
+
+def until_blow_up(record):
+    """Returns a record that ends at the epoch in which its loss left for good, as "blew_up"; others as they are.
+
+    That is the first epoch after which the train loss never again came within ten times its smallest. It is looked for
+    where records.blew_up says that the run ended in ruins, and there may be none: then the record stays whole.
+    """
+    losses = record["curves"].get("train_loss") or []
+    numbers = [math.inf if x is None else x for x in losses]
+    if not records.blew_up(record) or not any(map(math.isfinite, numbers)):
+        return record
+    near = [epoch for epoch, loss in enumerate(numbers, 1) if loss <= FAR * min(numbers)]
+    end = near[-1] + 1
+    if end > len(numbers) or not math.isfinite(numbers[end - 1]):  # it was in reach until its last number
+        return record
+    curves = {name: values[:end] for name, values in record["curves"].items()}
+    return {**record, "curves": curves, "blew_up": end}
+
+
+# ---- printed numbers ------------------------------------------------------------------------------------------------
+
+def printed_of(declared, names):
+    """Returns the numbers that the report printed of these runs, as panels.Printed, each epoch of a quantity once."""
+    from experiments.panels import Printed
+
+    found = {}
+    for run in names:
+        last = int(as_dict(declared["run"][run]).get("epochs", 0))
+        for word in declared["want"].get(run, "").split():
+            metric, _, text = word.partition("=")
+            quantity, _, epoch = metric.partition("@")
+            quantity, _, divisor = quantity.partition("/")
+            ends = [float(end) * int(divisor or 1) for end in text.split("..")]
+            if all(map(math.isfinite, ends)):
+                number = Printed(run, quantity, int(epoch or last), ends[0], ends[-1])
+                found.setdefault((run, quantity, number.epoch), number)
+    return tuple(found.values())
+
+
+# ---- the whole ------------------------------------------------------------------------------------------------------
+
+def context_of(declared, name, names, ours, called=None):
+    """Returns the panels.Context of the figures of a comparison.
+
+    names: its runs, ours: their records, called: {run: its name in the figures}, see `shared`.
+    """
+    from experiments.panels import Context
+
+    flags = {run: as_dict(declared["run"][run]) for run in names}
+    losses = {run: LOSSES.get(flags[run].get("loss"), "cross-entropy") for run in names}
+    if len(set(losses.values())) == 1:
+        losses = {}
+    by_update = len({flags[run].get("batch-size") for run in names}) > 1 and all("steps" in record for record in ours)
+    return Context(title_of(declared, name), called or {}, printed_of(declared, names), losses,
+                   chance_of(flags, ours), by_update)
+
+
+def title_of(declared, name):
+    """Returns the title of a comparison's figures: its name and its sentence, of a long text the first one."""
+    about = declared.get("about", {}).get(name, "")
+    if len(about) > 120:
+        about = re.split(r"(?<=[.?:]) ", about)[0]
+    about = about.rstrip(".:")
+    return f"exp-{name}: {about}" if about else f"exp-{name}"
+
+
+def chance_of(flags, ours):
+    """Returns the accuracy of guessing in %, or None where no run comes near it: then it need not be in the figure.
+
+    LeNet's figures always have it: in report 2 it is about nets that learn nothing.
+    """
+    sets = {of_run.get("data") for of_run in flags.values()}
+    if len(sets) != 1 or not sets <= set(CLASSES):
+        return None
+    chance = 100 / CLASSES[sets.pop()]
+    is_lenet = any(of_run.get("model") == "lenet5" for of_run in flags.values())
+    ends = [records.value(record, "valid_acc") or records.value(record, "test_acc") for record in ours]
+    is_near = any(end is not None and 100 * end < 2 * chance for end in ends)
+    return chance if is_lenet or is_near else None
