@@ -144,9 +144,9 @@ def curves_of(comparison, last):
 
 def readable(declared, names):
     """Returns the runs of each figure: all in one or, where there are more than colours, by net and evenly."""
-    import plots
+    from experiments.panels import COLOURS
 
-    most = len(plots.COLOURS)
+    most = len(COLOURS)
     if len(names) <= most:
         return [names]
     parts, by_net = [], {}

@@ -6,16 +6,21 @@
 Arrays in, pictures out: experiments/ask.py asks the nets, experiments/figures.py has the commands. As in plots.py a
 function draw_KIND returns a matplotlib Figure, and KIND(..., path) writes it as a PNG.
 """
+import itertools
 import math
+import textwrap
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 import plots
+from experiments import panels
 
-STYLE = {**plots.STYLE, "axes.grid": False, "axes.spines.top": True, "axes.spines.right": True}
+STYLE = {**panels.STYLE, "axes.grid": False, "axes.spines.top": True, "axes.spines.right": True}
+WARNING = "generated data, not a measurement"
 # The landmarks that lines join in a face without a photograph, by their index in the 21 of a label file: brows 0-5,
 # eyes 6-9 with pupils 16 and 17, nose 10-12 and 18, lips 13-15 with the mouth's corners 19 and 20.
 STROKES = [(0, 1, 2), (3, 4, 5), (6, 16, 7), (8, 17, 9), (10, 18, 12, 11, 10), (19, 13, 20, 15, 19)]
@@ -23,32 +28,39 @@ STROKES = [(0, 1, 2), (3, 4, 5), (6, 16, 7), (8, 17, 9), (10, 18, 12, 11, 10), (
 
 # ---- faces ----------------------------------------------------------------------------------------------------------
 
-def faces(shown, path, photo=True, generated=()):
+def faces(shown, path, photo=True, generated=(), title="", best=None):
     """Writes faces with their landmarks to the PNG file `path`; see draw_faces."""
-    plots.save(draw_faces(shown, photo, generated), path)
+    plots.save(draw_faces(shown, photo, generated, title, best), path)
 
 
-def draw_faces(shown, photo=True, generated=()):
+def draw_faces(shown, photo=True, generated=(), title="", best=None):
     """Returns a Figure: a row per run, a column per face, predicted (red) over true (green) landmarks.
 
-    Each cell says its MSE in px². shown: what ask.predict returns; generated: the runs that saw synthetic data.
-    photo=False draws the points alone, without any pixel of a face.
+    Each cell says its MSE in px². shown: what ask.predict returns; generated: the runs that saw synthetic data; best:
+    {run: epoch} of the runs that answer with the weights of their best epoch. photo=False draws the points alone,
+    without any pixel of a face.
     """
+    best = best or {}
     runs, count = list(shown["predicted"]), len(shown["heads"])
-    names = plots.short_names(runs)
+    names = panels.short_names(runs)
     with matplotlib.rc_context(STYLE):
-        fig = Figure((1.45 * count + 0.5, 1.68 * len(runs) + 0.8), dpi=150, layout="constrained")
+        fig = Figure((1.45 * count + 0.5, 1.68 * len(runs) + 1.1), dpi=150, layout="constrained")
         fig.get_layout_engine().set(w_pad=0.02, h_pad=0.06)
         grid = fig.subplots(len(runs), count, squeeze=False)
         for row, run in zip(grid, runs):
             for ax, picture, true, predicted in zip(row, shown["pictures"], shown["true"], shown["predicted"][run]):
                 _draw_face(ax, picture if photo else None, true.reshape(21, 2), predicted.reshape(21, 2))
-            name = names[run] + "\n(another split)" if run in shown["other"] else names[run]
-            row[0].set_ylabel(name, fontsize=9)
+            notes = [f"(epoch {best[run]}, its best)"] if run in best else []
+            notes += ["(another split)"] if run in shown["other"] else []
+            row[0].set_ylabel("\n".join([names[run], *notes]), fontsize=9)
         for ax, head in zip(grid[0], shown["heads"]):
             ax.set_title(head, fontsize=9)
-        legend = fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=1.8)
-        plots.warn(legend, generated, names)
+        fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=1.8)
+        warning = panels.warning_for([run for run in runs if run in generated], names)
+        if best:
+            lost = ", ".join(names[run] for run in best)
+            warning = "\n".join(filter(None, [f"{lost} blew up: weights of the best epoch", warning]))
+        write_title(fig, title, warning)
     return fig
 
 
@@ -78,34 +90,39 @@ def _draw_face(ax, picture, true, predicted):
 
 # ---- what a net of classes answers ----------------------------------------------------------------------------------
 
-def confusion(matrices, title, path, generated=False):
+def confusion(matrices, title, path, generated=False, boxed=()):
     """Writes confusion matrices to the PNG file `path`; see draw_confusion."""
-    plots.save(draw_confusion(matrices, title, generated), path)
+    plots.save(draw_confusion(matrices, title, generated, boxed), path)
 
 
-def draw_confusion(matrices, title, generated=False):
-    """Returns a Figure: how many train and test images of each class (rows) were called each class (columns).
+def draw_confusion(matrices, title, generated=False, boxed=()):
+    """Returns a Figure: what percentage of each class (rows) was called each class (columns), train above test.
 
-    matrices: {"train": (n, n) counts, "test": ...}; generated: did the run see synthetic data? The colour is the
-    fraction of the row. Zeros are left blank, so that 35 classes can be read.
+    matrices: {"train": (n, n) counts, "test": ...}; generated: did the run see synthetic data? boxed: two classes whose
+    rows and columns are to be found at a glance. Zeros are left blank, so that 35 classes can be read.
     """
     with matplotlib.rc_context(STYLE):
-        fig = plots.empty_figure(15, 8)
-        for ax, (part, rows) in zip(fig.subplots(1, len(matrices), squeeze=False)[0], matrices.items()):
+        fig = panels.empty_figure(8, 7.6 * len(matrices) + 0.4)
+        for ax, (part, rows) in zip(fig.subplots(len(matrices), 1, squeeze=False)[:, 0], matrices.items()):
             counts = np.array(rows)
-            fractions = counts / counts.sum(1, keepdims=True).clip(1)
-            ax.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
-            classes, size = range(len(counts)), max(5, min(9, 230 / len(counts)))
+            percent = 100 * counts / counts.sum(1, keepdims=True).clip(1)
+            ax.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+            classes, size = range(len(counts)), max(5.5, min(9, 230 / len(counts)))
             for i, j in zip(*counts.nonzero()):
-                colour = "white" if fractions[i, j] > 0.55 else "black"
-                ax.text(j, i, counts[i, j], ha="center", va="center", fontsize=size, color=colour)
+                colour = "white" if percent[i, j] > 55 else "black"
+                ax.text(j, i, f"{percent[i, j]:.0f}", ha="center", va="center", fontsize=size, color=colour)
+            for i, j in itertools.product([c for c in boxed if c < len(counts)], repeat=2):
+                ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=1.8))
             accuracy = counts.trace() / max(counts.sum(), 1)
-            ax.set_title(f"{part}: {100 * accuracy:.1f} % of {counts.sum():,} right", loc="left")
-            ax.set_xticks(classes, classes, fontsize=size + 1.5)
-            ax.set_yticks(classes, classes, fontsize=size + 1.5)
+            ax.set_title(f"{part}: {100 * accuracy:.1f} % of {counts.sum():,} right; cells: % of the true class",
+                         loc="left")
+            ax.set_xticks(classes, classes, fontsize=size + 1)
+            ax.set_yticks(classes, classes, fontsize=size + 1)
             ax.set(xlabel="called class", ylabel="true class")
             ax.tick_params(length=0)
-        _write_title(fig, title, generated)
+        if boxed:
+            title += f"\nboxed: classes {' and '.join(map(str, boxed))}"
+        write_title(fig, title, WARNING if generated else "")
     return fig
 
 
@@ -123,9 +140,9 @@ def draw_features(found, classes, title, generated=False):
     """
     from sklearn.decomposition import PCA
 
-    looks = plots.looks_of(classes)
-    with matplotlib.rc_context({**plots.STYLE, "axes.grid": False}):
-        fig = plots.empty_figure(9, 8)
+    looks = panels.looks_of(classes)
+    with matplotlib.rc_context({**panels.STYLE, "axes.grid": False}):
+        fig = panels.empty_figure(9, 8)
         for axes, part in zip(fig.subplots(2, 2), ("train", "test")):
             labels, called, vectors = (found[part][key] for key in ("labels", "answers", "features"))
             absent = sorted(set(classes) - set(labels.tolist()))
@@ -145,7 +162,7 @@ def draw_features(found, classes, title, generated=False):
         handles.append(Line2D([], [], linestyle="", marker="o", color="0.35", markerfacecolor="none", markersize=6,
                               label="hollow: called another class"))
         fig.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
-        _write_title(fig, title, generated)
+        write_title(fig, title, WARNING if generated else "")
     return fig
 
 
@@ -169,9 +186,11 @@ def _scatter(ax, points, labels, called, looks):
     ax.margins(0.06)
 
 
-def _write_title(fig, title, generated):
-    """Writes a title over all panels, which says so where the run saw synthetic data."""
-    if generated:
-        fig.suptitle(title + ": generated data, not a measurement", color="#B00000", fontsize=11)
-    else:
-        fig.suptitle(title, color="black", fontsize=11)
+def write_title(fig, title, warning):
+    """Writes a title over all panels, and below it a warning in red, such as that the run saw synthetic data."""
+    lines = []
+    for line in title.splitlines():
+        lines += textwrap.wrap(line, int(10.5 * fig.get_figwidth()))
+    text = "\n".join([*lines, warning] if warning else lines)
+    if text:
+        fig.suptitle(text, color="#B00000" if warning else "black", fontsize=10.5, fontweight="bold")

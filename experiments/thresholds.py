@@ -26,7 +26,7 @@ SMALL_NETS = "2026-11-20", "de43ed2"  # reports 3 and 4
 LENET_VGG = "2026-11-20", "d388f73"
 CALTECH = "2026-11-20", "519e0a0"
 SETTLING = "2026-11-20", "80481cc"
-INTERVALS = "2026-11-21", "this one"  # the date of the verdicts by interval
+INTERVALS = "2026-11-21", "0863b84"  # verdicts by interval
 
 
 def more(limit, since):

@@ -63,7 +63,8 @@ ROOMS = {
     "experiments.imagenet": {"models"},
     "experiments.starts": {"data", "losses", "models", "experiments.imagenet", "experiments.runs"},
     "train": {"data", "losses", "models", "experiments.protocol", "experiments.runs", "experiments.starts"},
-    "plots": {"experiments.runs"},
+    "experiments.panels": set(),
+    "plots": {"experiments.panels"},
 }
 
 
