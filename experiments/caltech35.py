@@ -122,7 +122,8 @@ def C4():
             gain("C4.base-euclid", "base: Euclidean minus cross-entropy", "base-euclid", "base"),
             gain("C4.block-cosine", "basic-block: cosine minus cross-entropy", "basic-block-cosine", "basic-block"),
             gain("C4.block-euclid", "basic-block: Euclidean minus cross-entropy", "basic-block-euclid", "basic-block"),
-            Part("C4.low", "basic-block-euclid: test accuracy", lambda run: on_test(run, "basic-block-euclid"), PERCENT),
+            Part("C4.low", "basic-block-euclid: test accuracy",
+                 lambda run: on_test(run, "basic-block-euclid"), PERCENT),
             Part("C4.one-class", "its images called the one class most often called", most_called, PERCENT),
             Part("C4.spread", "open: spread of its features, over basic-block's", spreads, TIMES, judged=False),
             Part("C4.margin", "open: its last triplet loss minus the margin", loss_and_margin, LOSS, judged=False)]
@@ -203,7 +204,7 @@ def C10():
     parts = []
     for name, short in SHORT.items():
         parts += [Part(f"C10.{short}", f"{name}: train accuracy", lambda run, name=name: on_train(run, name), PERCENT),
-                  Part(f"C10.{short}-mixed", f"{name}: silhouette of 3 and 5 minus that of 1 to 5", apart(name), NUMBER),
+                  Part(f"C10.{short}-mixed", f"{name}: silhouette of 3 and 5 minus of 1 to 5", apart(name), NUMBER),
                   Part(f"C10.{short}-overfit", f"{name}: classes 3 and 5, train minus test", learnt(name), POINTS)]
     return parts
 

@@ -135,8 +135,9 @@ def claims_table(declared, claims, records):
                          part.seeds, f"**{word}**"])
             continue
         rows.append([f"**{claim}**", sentence, "", "", "", "", "", f"**{word}**"])
-        rows += [["", f"– {part.says}", part.reported, part.measured, part.difference, part.asked, part.seeds, part.word]
-                 for part in judged]
+        for part in judged:
+            rows.append(["", f"– {part.says}", part.reported, part.measured, part.difference, part.asked, part.seeds,
+                         part.word])
     return markdown(HEAD, rows)
 
 
@@ -155,7 +156,8 @@ def tally(declared, claims, records):
 def thresholds_section(claims):
     """What the verdicts of a page mean, and which of its thresholds were changed after a measurement, in Markdown."""
     lines = ["<details><summary>How the verdicts are made</summary>", "", ABOUT, "",
-             "The thresholds stand in `experiments/thresholds.py`, each with the date and the commit since which it does."]
+             "The thresholds stand in `experiments/thresholds.py`, each with the date and the commit since which it "
+             "does."]
     changes = [[claim, date, what, why] for claim, date, what, why in CHANGES if claim in claims]
     if changes:
         lines += ["Changed after a first measurement was there:", ""]

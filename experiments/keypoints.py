@@ -54,7 +54,8 @@ def K3():
 
 def K4():
     return [Part("K4.bn", "batch norm minus plain", lambda run: ends(run, "adam-bn", "adam"), PX2),
-            Part("K4.dropout", "batch norm and dropout minus plain", lambda run: ends(run, "adam-bn-dropout", "adam"), PX2)]
+            Part("K4.dropout", "batch norm and dropout minus plain",
+                 lambda run: ends(run, "adam-bn-dropout", "adam"), PX2)]
 
 
 def K5():

@@ -135,7 +135,7 @@ def L13():
 
 
 def L14():
-    """At a rate of 0.001, as L4. At 50 epochs, the report's open question: template1 has three layers, template2 two."""
+    """At a rate of 0.001, as L4. The open question, at 50 epochs: template1 has three layers, template2 two."""
     return [gain("L14", "three minus two, 10 epochs", "fc3-bn-dropout-lr001", "fc2-bn-dropout-lr001"),
             gain("L14.open", "open: three minus two, 50 epochs", "template1", "template2", judged=False)]
 
@@ -165,8 +165,8 @@ def L16():
         vgg19_l2, vgg19, vgg13_l2, vgg13 = on_valid(run, "vgg19-l2", "vgg19-plain", "vgg3-l2", "vgg6-bn")
         return vgg19_l2 - vgg19, vgg13_l2 - vgg13
 
-    return [Part("L16.vgg13", "vgg13: train minus valid, with L2 minus without", gap_with_and_without("vgg3-l2", "vgg6-bn"),
-                 POINTS),
+    return [Part("L16.vgg13", "vgg13: train minus valid, with L2 minus without",
+                 gap_with_and_without("vgg3-l2", "vgg6-bn"), POINTS),
             Part("L16.vgg19", "vgg19: train minus valid, with L2 minus without",
                  gap_with_and_without("vgg19-l2", "vgg19-plain"), POINTS),
             Part("L16.more", "what L2 adds to vgg19 minus to vgg13", gains, POINTS)]

@@ -141,7 +141,7 @@ def M10():
 
 
 def M11():
-    """Settles: its train loss of epoch 10 is the final one. Worse: than that of the report's rate. Not done: falling."""
+    """Settles: its train loss of epoch 10 is the final one. Worse: than that of the report's rate. Not done: falls."""
     parts = []
     for net, names in RATES.items():
         largest, smallest = names[0], names[-1]
@@ -176,5 +176,7 @@ def M12():
             model(torch.zeros(1, *model.input_shape))
         parameters[net] = models.count_parameters(model)
         work[net] = counter.get_total_flops() // 2
-    return [Part("M12.parameters", "parameters, cnn minus mlp", lambda run: (parameters["cnn"], parameters["mlp"]), COUNT),
-            Part("M12.compute", "multiplications an image, cnn minus mlp", lambda run: (work["cnn"], work["mlp"]), COUNT)]
+    return [Part("M12.parameters", "parameters, cnn minus mlp",
+                 lambda run: (parameters["cnn"], parameters["mlp"]), COUNT),
+            Part("M12.compute", "multiplications an image, cnn minus mlp",
+                 lambda run: (work["cnn"], work["mlp"]), COUNT)]

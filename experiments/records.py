@@ -98,9 +98,9 @@ def first_epoch(record, metric, reached):
 
 
 def blew_up(record):
-    """Returns whether a run ended in ruins: it diverged, or its train loss at the end is twice its first epoch's or more.
+    """Returns whether a run ended in ruins: it diverged, or its last train loss is twice that of its first epoch or more.
 
-    At the end: the median of the last 10 epochs. A loss of 1e8 is a number, and yet says nothing of the net.
+    Last: the median of the last 10 epochs. A loss of 1e8 is a number, and yet says nothing of the net.
     """
     if record["status"] == "diverged":
         return True

@@ -1,10 +1,10 @@
 """The thresholds by which the claims are judged: the one place that holds them, and since when each stands.
 
-    python -m pytest -q tests/test_thresholds.py     # every claim of the .mk files finds its thresholds here, and no more
+    python -m pytest -q tests/test_thresholds.py     # every part of every claim has one here, and no more stand here
 
-A threshold that a report names is the report's. All others are ours, made up before there was a run to judge by them or,
-where they were changed after one, listed in CHANGES with the reason. A part of a claim that only asks for an order, as
-"below" and "beats" do, is judged by 0 and stands here too.
+A threshold that a report names is the report's. All others are ours, made up before there was a run to judge by them;
+where one was changed after that, CHANGES has it, with the reason. A part of a claim that only asks for an order, as
+"below" and "beats" do, is judged by 0, and stands here too.
 
 Units: accuracies in percentage points, losses as the report prints them (px² for landmarks), ratios as they are.
 """

@@ -117,8 +117,8 @@ def satisfies(asked, value):
     if asked.asked == "between":
         return asked.limits[0] <= value <= asked.limits[1]
     limit = asked.limits[0]
-    return {"more than": value > limit, "at least": value >= limit, "less than": value < limit, "at most": value <= limit,
-            "within": abs(value) <= limit, "under": abs(value) < limit}[asked.asked]
+    return {"more than": value > limit, "at least": value >= limit, "less than": value < limit,
+            "at most": value <= limit, "within": abs(value) <= limit, "under": abs(value) < limit}[asked.asked]
 
 
 def lies_outside(asked, low, high):

@@ -5,7 +5,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import models
 from by_hand import changes_of, in_first_epoch_diverged, record
 from experiments import claims, declarations, lenet_vgg, mlp_cnn
-from experiments.verdicts import DEPENDS, FAILS, HOLDS, LOOKS_NOT_SO, LOOKS_SO, NOT_JUDGEABLE, NOT_RUN, ONE_DEPENDS
+from experiments.verdicts import (DEPENDS, FAILS, HOLDS, LOOKS_NOT_SO, LOOKS_SO, NOT_JUDGEABLE, NOT_RUN,
+                                  ONE_DEPENDS)
 
 # ---- records of which every claim of a report holds -----------------------------------------------------------------
 
@@ -190,7 +191,8 @@ HOLDING = [
     ("K8", dict(adam=dict(valid=[900] * 100 + [10] * 150))),  # nor up to 101
     ("L4", dict(fc2_bn_dropout_lr001=0.5601)), ("L6", dict(vgg2_none=0.12)), ("L10", dict(vgg19_aug=0.85)),
     ("L14", dict(fc3_bn_dropout_lr001=0.5999)), ("L14", dict(template1=0.7)),
-    ("L15", dict(lr01_momentum9=dict(curves={"valid_acc": [0.3, 0.4, 0.5, 0.1]}))), ("L20", dict(vggdrop_1=dict(train_acc=0.93))),
+    ("L15", dict(lr01_momentum9=dict(curves={"valid_acc": [0.3, 0.4, 0.5, 0.1]}))),
+    ("L20", dict(vggdrop_1=dict(train_acc=0.93))),
     ("L17", dict(vgg1_no_l2=dict(curves={"valid_acc": [0.1] * 3 + [0.81] * 27}))),
     ("N2", dict(flip=0.5799)), ("N3", dict(adam=0.61)), ("N3", dict(adam=0.6123, baseline=0.5623)),
     ("N4", dict(sgd_step=dict(test_acc=0.58, train_loss=1.0))),

@@ -98,7 +98,8 @@ def accuracies(metric, *numbers):
 
 
 BREAKING = [
-    ("C1", dict(bottleneck=0.33)), ("C1", dict(bottleneck=dict(train_acc=0.76))), ("C1", dict(base=dict(train_acc=0.5))),
+    ("C1", dict(bottleneck=0.33)), ("C1", dict(bottleneck=dict(train_acc=0.76))),
+    ("C1", dict(base=dict(train_acc=0.5))),
     ("C1", dict(basic_block=dict(train_acc=0.5))), ("C1", dict(base=dict(train_acc=0.52))),
     ("C2", dict(bottleneck=accuracies("train_acc", [0.03 * e for e in range(15)], [0.43], [0.5] * 4))),
     ("C2", dict(base=accuracies("train_acc", [0.03 * e for e in range(5)], [0.5 + 0.001 * e for e in range(10)],
@@ -154,7 +155,8 @@ HOLDING = [
 
 
 REFUSED = [("C1", dict(bottleneck=DIVERGED)), ("C5", dict(base_mse=DIVERGED)), ("C5", dict(base=DIVERGED)),
-           ("C13", dict(basic_block_euclid=DIVERGED)), ("C4", dict(basic_block_euclid=DIVERGED)), ("C6", dict(base_lr_1=DIVERGED)), ("C8", dict(noise_50=DIVERGED))]
+           ("C13", dict(basic_block_euclid=DIVERGED)), ("C4", dict(basic_block_euclid=DIVERGED)),
+           ("C6", dict(base_lr_1=DIVERGED)), ("C8", dict(noise_50=DIVERGED))]
 
 
 def word_of(claim, records):

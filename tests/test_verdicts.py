@@ -106,7 +106,8 @@ def test_a_difference_is_exact_to_the_last_image(monkeypatch):
 
 def test_seeds_that_lack_a_run_are_left_out_and_those_that_went_wrong_are_not(monkeypatch):
     found = {0: (2.0, 1.0), 1: NotRun(), 2: (2.0, 1.0)}
-    assert judged(found, verdicts.LOSS, monkeypatch)[2:] == ("2.000 and 1.000", "+1 [+1, +1]", "more than 0", "2", HOLDS)
+    assert judged(found, verdicts.LOSS, monkeypatch)[2:] == ("2.000 and 1.000", "+1 [+1, +1]", "more than 0", "2",
+                                                             HOLDS)
     assert judged({1: NotRun()}, verdicts.LOSS, monkeypatch)[2:] == ("–", "–", "more than 0", "–", NOT_RUN)
     refused = judged({**found, 3: NotJudgeable("adam blew up")}, verdicts.LOSS, monkeypatch)
     assert (refused.difference, refused.seeds, refused.word) == ("adam blew up", "3", NOT_JUDGEABLE)
