@@ -1,11 +1,11 @@
-"""Records in, pictures out: curves, test accuracy by epoch, single runs.
+"""Records in, pictures out: curves, sweeps of a setting, test accuracy by epoch, single runs.
 
     python plots.py curves --seeds "0 1 2" --last 50 keypoints/adam keypoints/adam-sgd     # writes figures/curves.png
     python plots.py sweep --what lr mlp_cnn/lr-1e-1 mlp_cnn/lr-1e-2 mlp_cnn/lr-1e-3        # writes figures/sweep.png
 
 Nothing here trains, reads a run folder or needs a display: the commands above, and all others, are in
 experiments/figures.py. Here a function draw_KIND returns a matplotlib Figure, and KIND(..., path) writes it as a PNG.
-"Record", "quantity" and "Context" are explained in experiments/panels.py.
+What is in a record is said in experiments/panels.py, which draws the single panel.
 """
 import math
 import os
@@ -21,9 +21,10 @@ from matplotlib.ticker import NullLocator
 
 from experiments.panels import (Context, FALL, GREY, PARTS, PENALTY, Panel, REPORTED, STYLE, WORDS, add_legends,
                                 as_typed, brief, by_run, compared_keys, draw_panel, empty_figure, is_lost, keys_of,
-                                length, looks_of, loss_scales, metrics_of, note, of_landmarks, save, short_names,
-                                table, use_log_axis, warning_of)
+                                length, looks_of, loss_scales, metrics_of, note, of_landmarks, save, seeds_of,
+                                short_names, table, use_log_axis, warning_of)
 
+SPLIT = 3  # runs; of more, train and valid have panels of their own
 SETTINGS = {"lr": "learning rate"}  # how an axis calls a setting whose flag does not say it
 
 
@@ -56,19 +57,19 @@ def draw_curves(records, last=0, context=Context()):
 
 def panels_of(groups, context):
     """Returns the panels of a figure of curves. groups: {run: its records}."""
-    every = [record for group in groups.values() for record in group]
     usual = "MSE (px²)" if of_landmarks(groups) else "loss"
     kinds, panels = {}, []
     for run in groups:
         kinds.setdefault(context.losses.get(run, usual), []).append(run)
     for kind, runs in kinds.items():
-        panels += panels_of_metric(groups, runs, "loss", kind, len(groups) > 3)
+        panels += panels_of_metric(groups, runs, "loss", kind, len(runs) > SPLIT)
     for quantity in other_quantities(groups, context.printed):
         runs = [run for run in groups if any(p.run == run and p.quantity == quantity for p in context.printed)]
         title = " + ".join(WORDS[name] for name in quantity.split("+"))
         panels.append(Panel(title, runs, {"train": quantity}, is_split=True, axis=title))
-    if "acc" in metrics_of(every):
-        panels += panels_of_metric(groups, list(groups), "acc", "accuracy (%)", len(groups) > 3)
+    tested = [run for run in groups if "acc" in metrics_of(groups[run])]
+    if tested:
+        panels += panels_of_metric(groups, tested, "acc", "accuracy (%)", len(tested) > SPLIT)
     return panels
 
 
@@ -116,7 +117,7 @@ def draw_panels(groups, panels, context, epochs, columns=None, size=None, looks=
     names, looks = {**short_names(runs), **context.names}, looks or looks_of(runs)
     columns = columns or {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
-    width, height = size or {1: (7, 3.3), 2: (5, 2.9), 3: (3.5, 2.7)}[columns]
+    width, height = size or {1: (8, 3.4), 2: (5, 2.9), 3: (3.5, 2.7)}[columns]
     falls = () if context.by_update else falls_of(records)
     scales = iter(loss_scales(shown, groups, epochs, context))
     with matplotlib.rc_context(STYLE):
@@ -135,8 +136,22 @@ def draw_panels(groups, panels, context, epochs, columns=None, size=None, looks=
                     used.add("falls")
         if labels is None:
             labels = {run: names[run] + (note(groups[run]) if run in groups else " (not measured)") for run in runs}
+            for run, other in same_curves(groups).items():
+                labels[run] += f", up to there the same as {names[other]}"
         add_legends(fig, labels, looks, keys_of(), used, context.title, warning_of(groups, names), cell=empty)
     return fig
+
+
+def same_curves(groups):
+    """Returns {run: an earlier run with exactly the same curves}, as of two runs that part only after both blew up."""
+    found, seen = {}, []
+    for run, group in groups.items():
+        curves_of = [record["curves"] for record in group]
+        earlier = [other for other, others in seen if others == curves_of]
+        if earlier:
+            found[run] = earlier[0]
+        seen.append((run, curves_of))
+    return found
 
 
 def falls_of(records):
@@ -246,7 +261,7 @@ def draw_sweep(records, values, what, log=False, context=Context()):
         if len(groups) < len(records):
             title += f"; line: mean of {seeds_of(groups)}"
             if any(map(is_lost, records)):
-                title += ", less those that were lost"
+                title += ", without those that diverged or blew up"
         final.set_xlabel(what)
         final.set_title(title, loc="left")
         warning = warning_of(groups, {run: names[run] for run in groups})
@@ -270,14 +285,14 @@ def check_values(measured, values, names, what, log):
 def cap_of(groups, epochs):
     """Returns the highest loss that gets room in a sweep, in which whole runs go wrong and the axis is for the others.
 
-    It is half as much again as most runs reach in all but 2 % of their epochs.
+    It is two and a half times what most runs reach in all but 2 % of their epochs.
     """
     of_parts = []
     for part in ("train", "valid"):
         highest = [table(group, f"{part}_loss", epochs).max(0) for group in groups.values()]
         reached = [np.quantile(loss.compressed(), 0.98, method="nearest") for loss in highest if loss.count()]
         of_parts.append(statistics.median_low(reached or [0]))
-    return 1.5 * max(of_parts)
+    return 2.5 * max(of_parts)
 
 
 def final_panel(ax, groups, values, looks, metric, log, scale):
@@ -364,7 +379,7 @@ def draw_by_epoch(records, context=Context()):
     runs = list(dict.fromkeys([*groups, *(number.run for number in printed)]))
     epochs = max([length(records), *(number.epoch for number in printed)])
     panel = Panel("test accuracy (%)", runs, {"test": "test_acc"}, is_accuracy=True, is_split=True)
-    return draw_panels(groups, [panel], context._replace(printed=printed), epochs, size=(7, 3.9))
+    return draw_panels(groups, [panel], context._replace(printed=printed), epochs, size=(7.5, 3.9))
 
 
 # ---- test accuracy against a setting --------------------------------------------------------------------------------
@@ -474,6 +489,7 @@ def draw_single(record):
             for part in PARTS:
                 look = looks[run, part]
                 keys[part].set(**look, markerfacecolor=look["color"] if part == "valid" else "white")
+            keys["only test"].set(**looks[run, "test"])
             title = f"{run}, seed {record['seed']}{brief([record])}"
             add_legends(fig, {}, looks, keys, used, title, warning_of(groups, {run: run}))
     return figures

@@ -1,5 +1,5 @@
 """results/bench.md: what experiments/bench.py measured, as tables that a stranger reads in a minute."""
-from experiments.tables import markdown
+from experiments.words import markdown
 
 TITLE = "# How fast training is"
 ABOUT = {

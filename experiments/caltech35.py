@@ -11,7 +11,7 @@ import math
 import statistics
 
 from experiments.records import NotRun, column, final, finals
-from experiments.verdicts import LOSS, NUMBER, PERCENT, POINTS, TIMES, NotJudgeable, Part, sound
+from experiments.verdicts import GAINS, LOSS, NUMBER, PERCENT, POINTS, TIMES, NotJudgeable, Part, sound
 
 # The nets that are trained from scratch, and those that the second training of section 3.3.1 gives.
 SCRATCH = ("base", "basic-block", "bottleneck")
@@ -71,8 +71,8 @@ def C1():
         return sides
 
     return [Part("C1.range", "the best minus the worst", best_and_worst, POINTS),
-            Part("C1.base", "train minus test, base minus bottleneck", gaps("base"), POINTS),
-            Part("C1.block", "train minus test, basic-block minus bottleneck", gaps("basic-block"), POINTS)]
+            Part("C1.base", "train minus test, base minus bottleneck", gaps("base"), GAINS),
+            Part("C1.block", "train minus test, basic-block minus bottleneck", gaps("basic-block"), GAINS)]
 
 
 def C2():
@@ -90,7 +90,7 @@ def C2():
         return statistics.mean(losses[15:18]), statistics.mean(losses[12:15])
 
     parts = [Part(f"C2.{SHORT.get(name, name)}", f"{name}: the step into epoch 16 minus the next largest", steps(name),
-                  POINTS) for name in SCRATCH]
+                  GAINS) for name in SCRATCH]
     return [*parts, Part("C2.valid", "base: valid accuracy, epochs 16–18 minus 13–15", valid, POINTS, judged=False)]
 
 

@@ -13,7 +13,7 @@ import re
 
 from experiments import declarations, verdicts
 from experiments.records import NotRun
-from experiments.tables import markdown
+from experiments.words import markdown
 from experiments.thresholds import CHANGES
 
 HEAD = ["claim", "the report says", "reported", "measured", "difference [95 %]", "asked", "seeds", "verdict"]

@@ -205,7 +205,7 @@ def page(declared, records, steps=None):
 
 def table(declared, records, steps, gpu):
     """A row for each report and one for all. records: measured on this kind of device."""
-    from experiments.tables import markdown  # here: it loads torch
+    from experiments.words import markdown
 
     unit, per_second = ("minutes", 1 / 60) if gpu else ("core-hours", 1 / 3600)
     head = ["report", "runs", "measured", unit, "not measured", f"{unit}, estimated", f"{unit} of all runs",

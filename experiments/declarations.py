@@ -177,14 +177,6 @@ def as_dict(flags):
     return values
 
 
-def changed(flags, base):
-    """How `flags` differ from those of another run, in words: "norm bn, dropout 0.3, no clip"."""
-    ours, theirs = as_dict(flags), as_dict(base)
-    words = [f"{flag} {value}".strip() for flag, value in ours.items() if theirs.get(flag) != value]
-    words += [f"no {flag}" for flag in theirs if flag not in ours]
-    return ", ".join(words) or "–"
-
-
 def printed_by_epoch(declared, names, metric="test_acc"):
     """Returns {run: {epoch: number}}, what the report printed of a metric by epoch; {} for a run without that."""
     printed = {}

@@ -166,7 +166,7 @@ def apart_of(comparison, flag):
     for run in comparison.runs:
         flags = comparison.flags(run)
         values[run] = f"{flag} {flags.pop(flag, 'default')}".replace("-", " ")
-        groups.setdefault(str(flags), []).append(run)
+        groups.setdefault(str(sorted(flags.items())), []).append(run)
     groups = [group for group in groups.values() if len({r["run"] for r in comparison.of(group)}) > 1]
     if not groups:
         return []
@@ -211,7 +211,7 @@ def by_epoch_of(comparison, _):
 
 
 def against_of(comparison, flag):
-    """Test accuracy against a flag, of the runs that have it, beside what the report printed (of a range the middle)."""
+    """Test accuracy against a flag, of the runs that have it, beside what the report printed, of a range the middle."""
     import plots
 
     values = {run: float(comparison.flags(run)[flag]) for run in comparison.runs if flag in comparison.flags(run)}
@@ -369,7 +369,8 @@ def faces(folders, path, data_dir, photo=True, title=""):
     """Asks the landmark nets of {run: folder} and draws what they make of the same faces.
 
     photo=False draws the points alone, without any pixel of a face. A net that diverged or blew up answers with the
-    weights of its best epoch. Returns False, and writes nothing, where no net gives landmarks. Raises data.DataError where the data are not there, BadInput for broken files.
+    weights of its best epoch. Returns False, and writes nothing, where no net gives landmarks. Raises data.DataError
+    where the data are not there, BadInput for broken files.
     """
     from experiments import pictures
     from experiments import records as all_records

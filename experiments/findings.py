@@ -27,7 +27,7 @@ metric it is the number of seeds, with "range" the least and the largest, "62.4 
 import re
 
 from experiments import declarations, runs
-from experiments.tables import is_fraction, measured, number_of, paired, shown, signed
+from experiments.words import is_fraction, measured, number_of, paired, shown, signed
 
 FOLDER = declarations.ROOT / "experiments"
 METRICS = ("train_loss", "train_acc", "train_acc_eval", "valid_loss", "valid_acc", "test_loss", "test_acc", "tail_loss",

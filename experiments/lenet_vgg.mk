@@ -86,6 +86,7 @@ exp.lenet-lr                        = lenet_vgg/lr01-momentum9 lenet_vgg/lr001-m
                                       lenet_vgg/fc3-bn-dropout lenet_vgg/fc3-bn-dropout-lr001 \
                                       lenet_vgg/template1 lenet_vgg/template1-lr001 \
                                       lenet_vgg/template2 lenet_vgg/template2-lr001
+plots.lenet-lr                      = apart:lr
 run.lenet_vgg/lr001-momentum9       = $(run.lenet_vgg/lr01-momentum9) --lr 0.001
 want.lenet_vgg/lr001-momentum9      = train_loss+penalty/4@1=0.563 train_loss+penalty/4@2=0.453 \
                                       train_loss+penalty/4@3=0.450 train_loss+penalty/4@4=0.448
@@ -265,6 +266,7 @@ exp.protocol                                 = $(addprefix lenet_vgg/,fc2-bn-dro
                                                template2 protocol-template2 vgg1-all protocol-vgg1-all \
                                                fc2-bn-dropout-lr001 protocol-fc2-bn-dropout-lr001 \
                                                fc2-dropout-lr001 protocol-fc2-dropout-lr001)
+plots.protocol                               = apart:protocol
 run.lenet_vgg/protocol-fc2-bn-dropout        = $(run.lenet_vgg/fc2-bn-dropout) --protocol report
 want.lenet_vgg/protocol-fc2-bn-dropout       = valid_acc=0.60
 run.lenet_vgg/protocol-template2             = $(run.lenet_vgg/template2) --protocol report

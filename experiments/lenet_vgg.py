@@ -9,7 +9,7 @@ import math
 import statistics
 
 from experiments.records import column, final, finals, first_epoch, tested
-from experiments.verdicts import EPOCHS, LOSS, PERCENT, POINTS, YES_OR_NO, NotJudgeable, Part
+from experiments.verdicts import EPOCHS, GAINS, LOSS, PERCENT, POINTS, YES_OR_NO, NotJudgeable, Part
 
 # Claims whose parts are one question, answered by two ways of scoring the same nets.
 READINGS = {"L4"}
@@ -116,7 +116,7 @@ def L11():
         relu, sigmoid, wide = tested(run, "lenet_vgg", "relu-classic", "sigmoid-classic", "relu-wide")
         return relu - sigmoid, wide - relu
 
-    return [Part("L11", "what ReLU adds minus what width adds", gains, POINTS)]
+    return [Part("L11", "what ReLU adds minus what width adds", gains, GAINS)]
 
 
 def L12():
@@ -166,10 +166,10 @@ def L16():
         return vgg19_l2 - vgg19, vgg13_l2 - vgg13
 
     return [Part("L16.vgg13", "vgg13: train minus valid, with L2 minus without",
-                 gap_with_and_without("vgg3-l2", "vgg6-bn"), POINTS),
+                 gap_with_and_without("vgg3-l2", "vgg6-bn"), GAINS),
             Part("L16.vgg19", "vgg19: train minus valid, with L2 minus without",
-                 gap_with_and_without("vgg19-l2", "vgg19-plain"), POINTS),
-            Part("L16.more", "what L2 adds to vgg19 minus to vgg13", gains, POINTS)]
+                 gap_with_and_without("vgg19-l2", "vgg19-plain"), GAINS),
+            Part("L16.more", "what L2 adds to vgg19 minus to vgg13", gains, GAINS)]
 
 
 def L17():
@@ -203,7 +203,7 @@ def L19():
         none, bn, *more = on_valid(run, "vgg2-none", "vgg6-bn", "vgg3-l2", "vgg4-dropout", "vgg5-aug")
         return bn - none, max(more) - bn
 
-    return [Part("L19", "what batch norm adds minus the best added to it", gains, POINTS)]
+    return [Part("L19", "what batch norm adds minus the best added to it", gains, GAINS)]
 
 
 def L20():

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import models
 from experiments.records import column, final, finals, tested
-from experiments.verdicts import COUNT, LOSS, POINTS, TIMES, Part
+from experiments.verdicts import COUNT, GAINS, LOSS, POINTS, TIMES, Part
 
 COUNTED = {"M12"}  # judged by the nets alone: no run is needed
 
@@ -61,7 +61,7 @@ def M3():
         mlp, mlp_without, cnn, cnn_without = tested(run, "mlp_cnn", "mlp", "mlp-no-dropout", "cnn", "cnn-no-dropout")
         return mlp - mlp_without, cnn - cnn_without
 
-    return [Part("M3", "", losses, POINTS)]
+    return [Part("M3", "", losses, GAINS)]
 
 
 def M4():

@@ -8,8 +8,9 @@ what is long folded; then the findings and what differs from the report, written
 """
 import collections
 
-from experiments import claims, costs, declarations, figures, findings, records
-from experiments.tables import is_fraction, legend, markdown, measured, parts, precision_table, printed, printed_number
+from experiments import claims, costs, declarations, figures, findings, overview, records
+from experiments.tables import parts, precision_table, printed
+from experiments.words import is_fraction, legend, markdown, measured, printed_number
 
 ROOT = declarations.ROOT
 BEGIN, END = "<!-- measured: written by make report -->", "<!-- end of measured -->"
@@ -18,9 +19,9 @@ READMES = {"README.md": "en", "README.zh.md": "zh"}
 HEADS = {"en": ["report", "about", "a headline", "reported", "measured", "claims"],
          "zh": ["报告", "内容", "代表结果", "报告值", "实测值", "论断"]}
 WORDS = {"en": {"report": "Report", "seeds": "{} ({} seeds)", "seed": "{} (1 seed)", "none": "not measured yet",
-                "claims": "{} of {} hold", "left": "; {}", "between": ", "},
+                "claims": "{} of {} hold", "no claim": "none judged", "left": "; {}", "between": ", "},
          "zh": {"report": "报告 ", "seeds": "{}（{} 个种子）", "seed": "{}（1 个种子）", "none": "尚未测量",
-                "claims": "{1} 条中 {0} 条成立", "left": "；{}", "between": "，"}}
+                "claims": "{1} 条中 {0} 条成立", "no claim": "尚无定论", "left": "；{}", "between": "，"}}
 LEFT = {"en": {"undecided": "{} undecided", "not judgeable": "{} not judgeable", "not run": "{} not run"},
         "zh": {"undecided": "{} 条未定", "not judgeable": "{} 条无法判定", "not run": "{} 条未运行"}}
 QUANTITIES = {"en": {"test_acc": "test acc", "valid_acc": "valid acc", "train_acc": "train acc",
@@ -31,7 +32,7 @@ QUANTITIES = {"en": {"test_acc": "test acc", "valid_acc": "valid acc", "train_ac
 
 def make_report(declared, runs_dir, data_dir="data"):
     """Merges finished runs into results/records.jsonl and writes results/REPORT.md, figures/ and costs.md, and the
-    READMEs."""
+    tables in the READMEs."""
     records.merge(declared, runs_dir, data_dir)
     kept = [record for record in records.read_records() if declared["run"].get(record["run"]) == record["flags"]]
     own = records.one_of_each_seed(kept)
@@ -41,6 +42,7 @@ def make_report(declared, runs_dir, data_dir="data"):
         for name in comparisons_of(declared, report):
             draw(declared, name, found, runs_dir, data_dir)
         (results / f"{report}.md").write_text(page(declared, report, found, records.both_precisions(kept)))
+    overview.overview(declared, own, results / "figures" / "overview.png")
     (results / "costs.md").write_text(costs.page(declared, own))
     written = [f"{results}/"]
     for readme, language in READMES.items():
@@ -190,7 +192,7 @@ def headline(declared, report, found, language):
     if mine:
         said = words["seed" if len(mine) == 1 else "seeds"].format(measured(mine, metric), len(mine))
     name = QUANTITIES[language].get(metric, metric.replace("_", " "))
-    return [f"`{declarations.short(run)}`, {name}", printed_number(quantity, text) + unit if text else "–", said]
+    return [f"`{declarations.short(run)}`{words['between']}{name}", printed_number(quantity, text) + unit if text else "–", said]
 
 
 def claims_cell(declared, report, found, language):
@@ -199,6 +201,7 @@ def claims_cell(declared, report, found, language):
     numbers = {word: len(names) for word, names in counted.items()}
     numbers["undecided"] += numbers["one seed"]
     words = WORDS[language]
-    text = words["claims"].format(numbers["holds"], numbers["holds"] + numbers["does not hold"])
+    judged = numbers["holds"] + numbers["does not hold"]
+    text = words["claims"].format(numbers["holds"], judged) if judged else words["no claim"]
     left = [said.format(numbers[word]) for word, said in LEFT[language].items() if numbers[word]]
     return text + (words["left"].format(words["between"].join(left)) if left else "")

@@ -199,6 +199,7 @@ def keys_of():
         fill = "0.35" if part == "valid" else "white"
         keys[part] = Line2D([], [], linestyle=style, marker="o", markersize=5, markerfacecolor=fill, label=label,
                             **GREY)
+    keys["only test"] = Line2D([], [], marker="o", markersize=5, label="test by epoch", **GREY)
     for name, style in PENALTY.items():
         keys[name] = Line2D([], [], linestyle=style, marker="o", markersize=5, label=f"train loss {name}", **GREY,
                             markerfacecolor="0.35" if style == "-" else "white")
@@ -236,16 +237,18 @@ def add_legends(fig, labels, looks, keys, used, title="", warning="", heading=No
     for place, entries in (("runs", handles), ("keys", shown)):
         widths = [len(entry.get_label()) + 8 for entry in entries]  # in letters, with the sample of the line
         room = 14 * int(fig.get_figwidth())  # about 14 letters to the inch
-        columns[place] = max(1, len(entries) if sum(widths) <= room else room // max(widths))
+        most = max(1, len(entries) if sum(widths) <= room else room // max(widths))
+        rows = math.ceil(len(entries) / most)
+        columns[place] = max(1, math.ceil(len(entries) / max(1, rows)))  # rows of about the same length
         if place == "keys" or cell is None:
-            fig.set_figheight(fig.get_figheight() + 0.2 * math.ceil(len(entries) / columns[place]))
+            fig.set_figheight(fig.get_figheight() + 0.2 * rows)
     if cell is not None:
         cell.axis("off")
         cell.legend(handles=handles, loc="center", title=heading)
     elif handles:
         fig.legend(handles=handles, loc="outside lower center", ncols=columns["runs"], title=heading)
     legend = fig.legend(handles=shown, loc="outside upper center", ncols=columns["keys"])
-    lines = textwrap.wrap(title, int(10.5 * fig.get_figwidth()))
+    lines = textwrap.wrap(title, int(10.5 * fig.get_figwidth()), break_on_hyphens=False)
     fig.set_figheight(fig.get_figheight() + 0.2 * len(lines))
     head(legend, "\n".join(lines), warning)
 
@@ -298,23 +301,22 @@ def draw_panel(ax, panel, groups, looks, names, context, epochs, scale=None):
     """
     used, last = set(), panel.last or epochs
     top = scale.top if scale else math.inf
-    curves_there = [(run, part, quantity) for run in panel.runs if run in groups
-                    for part, quantity in panel.columns.items()]
-    drawn, peaks = [], {}
-    for run, part, quantity in reversed(curves_there):  # from the last, so that each knows what is drawn over it
-        values = table(groups[run], quantity, epochs)
-        values = values[:, panel.first - 1:last]
-        if not values.count():
-            continue
-        look = looks.get((run, part), looks[run])
+    shown, peaks = [], {}
+    for run in panel.runs:
+        for part, quantity in panel.columns.items():
+            values = table(groups[run], quantity, epochs)[:, panel.first - 1:last] if run in groups else np.ma.array([])
+            if values.count():
+                shown.append((run, part, values))
+    for number, (run, part, values) in enumerate(shown):
         x = np.arange(panel.first, last + 1) * updates_per_epoch(groups[run], context)
-        is_covered = any(np.ma.allequal(values, other) and values.shape == other.shape for other in drawn)
-        drawn.append(values)
-        style = "-" if panel.is_split else {**PARTS, **PENALTY}[part]
+        is_solid = panel.is_split or part == "test" and "valid" not in panel.columns
+        look = {**looks.get((run, part), looks[run]), "linestyle": "-" if is_solid else {**PARTS, **PENALTY}[part]}
+        is_covered = any(values.shape == other.shape and np.ma.allequal(values, other)
+                         for *_, other in shown[number + 1:])
         place = panel.runs.index(run) / len(panel.runs)
-        used |= draw_runs(ax, x, values, groups[run], {**look, "linestyle": style}, place, f"{run} {part}", is_covered,
-                          panel.is_accuracy)
-        used |= {part} if not panel.is_split else set()
+        used |= draw_runs(ax, x, values, groups[run], look, place, f"{run} {part}", is_covered, panel.is_accuracy)
+        if not panel.is_split:
+            used.add("only test" if is_solid and part == "test" else part)
         highest = mark_above(ax, x, values, groups[run], look, top, place, panel.is_split, run)
         if highest:
             peaks[run] = max(highest, peaks.get(run, 0))
@@ -330,26 +332,25 @@ def draw_panel(ax, panel, groups, looks, names, context, epochs, scale=None):
         ax.set_ylim(0, 100)
         ax.axhline(context.chance, **GREY, linewidth=0.8, linestyle="-.", zorder=1, label="chance")
         used.add("chance")
-    ax.set_title(panel.title, loc="left")
-    if peaks:
-        highs = [f"▲ {names[run]}: up to {peaks[run]:.3g}" for run in panel.runs if run in peaks]
-        ax.text(0.99, 0.93, "\n".join(highs), transform=ax.transAxes, ha="right", va="top", fontsize=8, zorder=8,
-                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5})
+    highs = [f"▲ {names[run]}: up to {peaks[run]:.3g}" for run in panel.runs if run in peaks]
+    ax.set_title(panel.title + "\n" * len(highs), loc="left")
+    ax.set_title("\n".join(highs), loc="right", fontsize=8)
     return used
 
 
 def draw_runs(ax, x, values, group, look, place, label, is_covered, is_accuracy):
     """Draws a quantity of the seeds of a run, (seeds, epochs), over x. Returns the keys that it used.
 
-    The mean and a band from the smallest to the largest; also each seed by itself where they lie far apart, so that no
-    jump of the mean stays a riddle; and these alone where a seed was lost. place: 0 to 1, where its markers begin;
+    The mean and a band from the smallest to the largest; also each seed by itself where the mean jumps, so that it is
+    seen whether all do; and these alone where a seed was lost. place: 0 to 1, where its markers begin;
     is_covered: is the same curve drawn over it?
     """
     step = max(1, len(x) // 8)  # runs have their markers at different epochs, lest they hide each other
     style = look["linestyle"]
-    line = {**look, "markersize": 4, "markevery": (int(place * step), step),
-            "markerfacecolor": look["color"] if style == "-" else "white",
-            "linewidth": 3.2 if is_covered else 1 if style == "--" else 1.4, "alpha": 0.5 if is_covered else 1}
+    line = {**look, "markersize": 4, "markevery": (int(place * step), step), "linewidth": 1 if style == "--" else 1.4,
+            "markerfacecolor": look["color"] if style == "-" else "white"}
+    if is_covered:  # it shines out from under the other
+        line |= {"linestyle": "-", "linewidth": 5, "alpha": 0.3, "markeredgewidth": 0, "zorder": 1.5}
     if any(map(is_lost, group)):
         for row in values:
             ax.plot(x, row, **line, label=label)
@@ -358,18 +359,26 @@ def draw_runs(ax, x, values, group, look, place, label, is_covered, is_accuracy)
     if len(values) == 1:
         return set()
     ax.fill_between(x, values.min(0), values.max(0), color=look["color"], alpha=0.15, linewidth=0)
-    if not far_apart(values, is_accuracy):
+    if not mean_jumps(values, is_accuracy):
         return {"band"}
     for row in values:
         ax.plot(x, row, color=look["color"], linestyle=style, linewidth=0.6, alpha=0.7, label=f"{label} seed")
     return {"band", "seed"}
 
 
-def far_apart(values, is_accuracy):
-    """Returns whether seeds, (seeds, epochs), differ somewhere by 5 points, or in their loss by half of it."""
-    lowest, highest = values.min(0), values.max(0)
-    apart = highest - lowest > (5 if is_accuracy else 0.5 * lowest)
-    return bool(np.ma.filled(apart, False).any())
+def mean_jumps(values, is_accuracy):
+    """Returns whether the mean of seeds, (seeds, epochs), gets worse from one epoch to the next where they lie apart.
+
+    Worse: by 2 points, or a tenth of the loss. Apart: by 5 points, or a fifth of the loss.
+    """
+    if values.shape[1] < 2:
+        return False
+    mean, lowest, highest = values.mean(0), values.min(0), values.max(0)
+    if is_accuracy:
+        jumps = (mean[1:] < mean[:-1] - 2) & (highest > lowest + 5)[1:]
+    else:
+        jumps = (mean[1:] > 1.1 * mean[:-1]) & (highest > 1.2 * lowest)[1:]
+    return bool(np.ma.filled(jumps, False).any())
 
 
 def mark_above(ax, x, values, group, look, top, place, is_split, run):
@@ -425,11 +434,17 @@ def mark_final_test(ax, panel, run, group, colour, context):
     tested = [record for record in group if record["metrics"].get(name) is not None]
     if not tested or not (panel.is_accuracy or printed):
         return set()
-    scored = [r["metrics"]["best_epoch"] if r.get("test_weights") == "best" else length([r]) for r in tested]
     mean = np.mean([scale * record["metrics"][name] for record in tested])
-    ax.plot(np.mean(scored) * updates_per_epoch(group, context), mean, "*", color=colour, markersize=12,
+    ax.plot(scored_epoch(group) * updates_per_epoch(group, context), mean, "*", color=colour, markersize=12,
             markeredgecolor="white", clip_on=False, zorder=5, label=f"{run} final test")
     return {"star"}
+
+
+def scored_epoch(group):
+    """Returns the mean epoch whose weights were scored on test; None where no record was."""
+    tested = [r for r in group if r["metrics"].get("test_acc") is not None or r["metrics"].get("test_loss") is not None]
+    scored = [r["metrics"]["best_epoch"] if r.get("test_weights") == "best" else length([r]) for r in tested]
+    return np.mean(scored) if scored else None
 
 
 def mark_printed(ax, panel, groups, looks, context, top):
@@ -445,12 +460,14 @@ def mark_printed(ax, panel, groups, looks, context, top):
             numbers.sort(key=lambda number: number.epoch)
             scale, colour = 100 if panel.is_accuracy else 1, looks.get((run, "reported"), looks[run])["color"]
             x = [number.epoch * updates_per_epoch(groups.get(run, []), context) for number in numbers]
+            if is_test and run in groups:  # beside the measured one
+                x = [scored_epoch(groups[run]) or number.epoch for number in numbers]
             y = [scale * (number.low + number.high) / 2 for number in numbers]
             # Where another run has the same printed number, its mark becomes a ring around that.
             same = len({other for other, place in places if other != run and place in zip(x, y)})
             places += [(run, place) for place in zip(x, y)]
             marker = {"marker": "*", "markersize": 12} if is_test else {"marker": "o", "markersize": 6}
-            marker["markersize"] += 4 * same
+            marker["markersize"] += 3.5 * same
             look = {**REPORTED, **marker, "color": colour, "zorder": 6 - 0.1 * same, "clip_on": False}
             if len(numbers) < 4:
                 look["linestyle"] = ""
@@ -506,9 +523,10 @@ class Scale(NamedTuple):
 def loss_scales(panels, groups, epochs, context=Context(), cap=math.inf):
     """Returns of each panel the Scale of its loss, None for accuracies and where nothing is there.
 
-    No loss above `cap` gets room. Where one panel needs a log axis, all have it.
+    No loss above `cap` gets room. Where one panel needs a log axis, all have it; nets that find landmarks always do,
+    for they come down from thousands of px² to ten.
     """
-    for always_log in (False, True):
+    for always_log in (of_landmarks(groups), True):
         scales = []
         for panel in panels:
             mates = [other for other in panels if (other.axis, other.first) == (panel.axis, panel.first)]
@@ -566,7 +584,7 @@ def loss_scale(tables, first, cap=math.inf, always_log=False):
     middle = max(np.median(np.concatenate(highest)), 1e-12)
     # How far above the rest is an excursion, on a linear and on a log axis? A picture from epoch 1 on has room for the
     # start: the landmark nets of report 1 come down to 10 px² from about 1000.
-    far, further = (4, 300) if first == 1 else (2, 10)
+    far, further = (4, 1000) if first == 1 else (2, 10)
     usual = [curve[curve <= min(further * middle, cap)] for curve in highest]
     seen = [curve for curve in usual if len(curve)]
     # Valid curves choose between linear and log, where there are any: a train loss that nears zero would always ask for
@@ -586,7 +604,8 @@ def loss_scale(tables, first, cap=math.inf, always_log=False):
     bottom, top = points.min(), points.max()
     if is_log:
         return Scale(bottom / 1.12, top * 1.12, True)
-    pad = 0.05 * (top - bottom) or 0.05
+    # A loss that stands still looks so: noise does not fill the panel.
+    pad = max(0.05 * (top - bottom), 0.1 * (top + bottom) / 2 - (top - bottom) / 2) or 0.05
     return Scale(bottom - pad, top + pad, False)
 
 

@@ -190,7 +190,7 @@ def write_title(fig, title, warning):
     """Writes a title over all panels, and below it a warning in red, such as that the run saw synthetic data."""
     lines = []
     for line in title.splitlines():
-        lines += textwrap.wrap(line, int(10.5 * fig.get_figwidth()))
+        lines += textwrap.wrap(line, int(10.5 * fig.get_figwidth()), break_on_hyphens=False)
     text = "\n".join([*lines, warning] if warning else lines)
     if text:
         fig.suptitle(text, color="#B00000" if warning else "black", fontsize=10.5, fontweight="bold")

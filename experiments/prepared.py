@@ -91,17 +91,25 @@ def context_of(declared, name, names, ours, called=None):
     losses = {run: LOSSES.get(flags[run].get("loss"), "cross-entropy") for run in names}
     if len(set(losses.values())) == 1:
         losses = {}
-    by_update = len({flags[run].get("batch-size") for run in names}) > 1 and all("steps" in record for record in ours)
+    by_update = compares_batches(flags) and all("steps" in record for record in ours)
     return Context(title_of(declared, name), called or {}, printed_of(declared, names), losses,
                    chance_of(flags, ours), by_update)
+
+
+def compares_batches(flags):
+    """Returns whether runs of the same net have batches of several sizes. flags: {run: its flags}."""
+    sizes = {}
+    for of_run in flags.values():
+        sizes.setdefault(of_run.get("model"), set()).add(of_run.get("batch-size"))
+    return any(len(of_net) > 1 for of_net in sizes.values())
 
 
 def title_of(declared, name):
     """Returns the title of a comparison's figures: its name and its sentence, of a long text the first one."""
     about = declared.get("about", {}).get(name, "")
-    if len(about) > 120:
-        about = re.split(r"(?<=[.?:]) ", about)[0]
-    about = about.rstrip(".:")
+    if len(about) > 100:
+        about = re.split(r"(?<=[.?]) ", about)[0]
+    about = about.removesuffix(".")
     return f"exp-{name}: {about}" if about else f"exp-{name}"
 
 

@@ -167,7 +167,8 @@ def text_of(declared, name, found, extra_flags):
     Results that say nothing about the reports are not judged, and the text says why.
     """
     from experiments import claims
-    from experiments.tables import made_on, table
+    from experiments.tables import table
+    from experiments.words import made_on
 
     finished = [record for record in found if record["status"] != "unfinished"]
     text = table(declared, name, finished) + "\n\n"

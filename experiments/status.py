@@ -76,7 +76,7 @@ def show_list(declared):
     Returns whether train.py takes the flags of all runs. Those whose flags it refuses are named after the list, on
     stderr.
     """
-    from experiments.tables import shown_wants
+    from experiments.words import shown_wants
 
     print("all: " + ", ".join(f"report-{report}" for report in sorted(declared["pages"])))
     for name, names in declared["exp"].items():

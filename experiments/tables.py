@@ -16,7 +16,9 @@ import data
 import train
 from experiments import ask, changes, runs, starts
 from experiments.declarations import as_dict, short
-from experiments.records import blew_up, difference, final, in_bfloat16, number, value
+from experiments.records import blew_up, difference, final, in_bfloat16, value
+from experiments.words import (family_of, heading, in_cell, in_words, is_fraction, legend, markdown, mean_in_percent,
+                               mean_of, measured, number_of, paired, plural, printed_number, signed)
 
 WIDEST = 60  # characters in a cell
 # Beside the leading metric. A "late" metric is the median of the last 10 epochs.
@@ -29,196 +31,6 @@ NO_WEIGHTS = ("from torchvision's ImageNet weights. With a network train.py down
 BEST = {"valid_loss": "best_valid_loss", "valid_acc": "best_valid_acc", "test_acc": "best_valid_acc"}
 
 
-# ---- words and numbers ----------------------------------------------------------------------------------------------
-
-def markdown(head, rows):
-    """A Markdown table, aligned, of a list of cells and a list of such lists."""
-    widths = [max(len(str(row[i])) for row in [head, *rows]) for i in range(len(head))]
-
-    def line(cells):
-        return "| " + " | ".join(str(cell).ljust(width) for cell, width in zip(cells, widths)) + " |"
-
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([line(head), rule, *map(line, rows)])
-
-
-def in_words(metric):
-    """A metric without its epoch in short words: train_loss+penalty/4 is "loss + L2 ÷ 4"."""
-    for prefix, ending in (("late_", " late"), ("best_", " (best epoch)")):
-        if metric.startswith(prefix):
-            return in_words(metric.removeprefix(prefix)) + ending
-    terms, _, divisor = metric.partition("/")
-    words = terms.replace("penalty", "L2").replace("_", " ").replace("+", " + ")
-    if divisor:  # printed so by report 2
-        words = f"{words.removeprefix('train ')} ÷ {divisor}"
-    return words
-
-
-def heading(metric):
-    """A metric's name at the head of a column: with its unit, and which train accuracy it is."""
-    if metric == "train_acc_eval":
-        return "train acc % (eval)"
-    words = in_words(metric)
-    if "_acc" in metric:
-        words = words.replace(" acc", " acc %")
-    return words.replace("train acc %", "train acc % (running)")
-
-
-def is_fraction(metric):
-    """Is this metric a fraction, which is shown in %?"""
-    return "_acc" in metric or metric == "noisy_share"
-
-
-def plural(things):
-    """The ending of a noun that stands for so many things: "s", or "" for one."""
-    return "" if len(things) == 1 else "s"
-
-
-def shown(metric, x):
-    """A number in the unit that reports print: accuracies in %."""
-    return f"{100 * x:.1f} %" if is_fraction(metric) else number(x)
-
-
-def printed_number(metric, text):
-    """A printed number, or two that are the ends of a range, in the unit of its column: 0.68..0.69 is 68–69 for %."""
-    ends = text.split("..")
-    if "_acc" in metric:
-        ends = [f"{100 * float(end):g}" for end in ends]
-    return "–".join(ends)
-
-
-def shown_wants(want):
-    """A want line as a reader wants it.
-
-    valid_loss=6 test_acc@1=0.68..0.69 test_acc@2=0.7 is: valid loss 6; test acc 68–69, 70 % at epochs 1, 2. What was
-    printed of one of two quantities is said once: loss ÷ 4 or loss + L2 ÷ 4 0.563 at epoch 1.
-    """
-    words = want.split()
-    if sum(word.startswith("test_acc@") for word in words) > 3:  # a whole trace, which has a table
-        words = [word for word in words if "@" not in word]
-    numbers = {}
-    for word in words:
-        metric, _, text = word.partition("=")
-        quantity, _, epoch = metric.partition("@")
-        numbers.setdefault(quantity, []).append((printed_number(quantity, text), epoch))
-    names = {}
-    for quantity, found in numbers.items():
-        names.setdefault((family_of(quantity), tuple(found)), []).append(quantity)
-    parts = []
-    for (family, found), quantities in names.items():
-        unit = " %" if "_acc" in family else ""
-        part = " or ".join(map(in_words, quantities)) + " " + ", ".join(text for text, _ in found) + unit
-        epochs = [epoch for _, epoch in found if epoch]
-        if epochs:
-            part += f" at epoch{plural(epochs)} {', '.join(epochs)}"
-        parts.append(part)
-    return ("; " if "@" in " ".join(words) else ", ").join(parts)
-
-
-def number_of(record, metric):
-    """As records.value; also "train_acc_eval", and what a net was asked for: "spread".
-
-    train_acc_eval is the train accuracy of the final weights, in eval mode and on images that are not augmented.
-    "noisy_share" is the share of the dropped images whose labels were noise.
-    """
-    described, of_data = record.get("described", {}), record.get("data", {})
-    if metric == "train_acc_eval":
-        rows = described.get("confusion", {}).get("train")
-        return sum(row[i] for i, row in enumerate(rows)) / sum(map(sum, rows)) if rows else None
-    if metric == "spread":
-        return described.get("spread")
-    if metric == "noisy_share":
-        return of_data["dropped_noisy"] / of_data["dropped"] if of_data.get("dropped") else None
-    return value(record, metric)
-
-
-def measured(records, metric):
-    """The mean ± sample deviation of a metric over the seeds, in words.
-
-    "–" where nothing was measured, "nan" where that is so because all diverged.
-    """
-    numbers = [x for x in (number_of(record, metric) for record in records) if x is not None]
-    if not numbers:
-        return "nan" if records and all(record["status"] == "diverged" for record in records) else "–"
-    mean = statistics.mean(numbers)
-    if len(numbers) == 1:
-        return shown(metric, mean)
-    deviation = statistics.stdev(numbers)
-    if is_fraction(metric):
-        return f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
-    digits = ".3g" if mean >= 1e4 else ".1f" if mean >= 10 else ".3f"  # both with as many as the mean has
-    return f"{mean:{digits}} ± {deviation:{digits}}"
-
-
-def in_cell(records, metric):
-    """What was measured, for a column whose head has the unit."""
-    return measured(records, metric).removesuffix(" %")
-
-
-def paired(records, base, metric):
-    """The differences of a metric between the records of two runs, one for each seed that both have."""
-    of_base = {record["seed"]: number_of(record, metric) for record in base}
-    differences = []
-    for record in records:
-        ours, theirs = number_of(record, metric), of_base.get(record["seed"])
-        if ours is not None and theirs is not None:
-            differences.append(ours - theirs)
-    return differences
-
-
-def signed(metric, differences):
-    """The mean ± sample deviation of differences, with its sign; accuracies in points. "–" for none."""
-    if not differences:
-        return "–"
-    if is_fraction(metric):
-        differences, digits = [100 * x for x in differences], ".1f"
-    else:
-        digits = ".3g" if max(map(abs, differences)) >= 1e4 else ".1f" if max(map(abs, differences)) >= 10 else ".3f"
-    mean = f"{statistics.mean(differences):+{digits}}"
-    if float(mean) == 0:
-        mean = mean[1:]
-    if len(differences) == 1:
-        return mean
-    return f"{mean} ± {statistics.stdev(differences):{digits}}"
-
-
-def made_on(records):
-    """One sentence on where the numbers come from."""
-    def several(values):
-        return ", ".join(sorted(set(values)))
-
-    devices = several(record["versions"]["device"] for record in records)
-    versions = several(record["versions"]["torch"] for record in records)
-    sources = several(record["data"]["source"] for record in records)
-    return f"Measured on {devices} with torch {versions}; data: {sources}."
-
-
-# What a reader must know of a table, said where the table has these words.
-LEGEND = (
-    ("±", "± is the sample deviation over seeds."),
-    ("Δ", "Δ is the difference to the first row, seed by seed."),
-    ("px²", "Losses of landmarks are mean squared errors in px²."),
-    ("@", "@1 is after epoch 1, @end after the last."),
-    ("÷", "loss ÷ N is the mean train loss over the batch size N, as the report's scripts print it, and loss + L2 ÷ N "
-          "has the L2 term in it. Where it is not known which of the two a printed loss is, it stands beside both."),
-    ("tail loss", "The tail loss is the mean of an epoch's last 2,000 batches."),
-    (" late", "late: the median of the last 10 epochs."),
-    ("turned", "turned: on the valid faces turned by 30 degrees both ways."),
-    ("(running)", "Train acc (running) is an epoch's running mean in training mode; (eval) is of the final weights, in "
-                  "eval mode and without augmentation."),
-    ("blew up", "A run blew up if it diverged or ended at twice the train loss of its first epoch or more. Then its "
-                "best epoch on valid is shown, and Δ compares best epochs."),
-    ("left out", "left out: of the images of the last epoch, those without a second image of their class in their "
-                 "batch, which are no anchors of a triplet."),
-)
-
-
-def legend(texts):
-    """The sentences that a reader of these tables needs, in the order of LEGEND."""
-    whole = "\n".join(texts)
-    return [sentence for words, sentence in LEGEND if words in whole]
-
-
 # ---- what was printed -----------------------------------------------------------------------------------------------
 
 class Group(NamedTuple):
@@ -228,11 +40,6 @@ class Group(NamedTuple):
     members: list  # the quantities that were printed of it
     point: int | None  # the epoch; None for the end
     is_alone: bool  # is this the only epoch of this family in the table?
-
-
-def family_of(quantity):
-    """The family of a quantity: its name without the L2 term."""
-    return quantity.replace("+penalty", "")
 
 
 def printed(declared, run):
@@ -312,7 +119,7 @@ def head_of(group, divisor):
         at = ""
     names = [heading(member).replace("÷ batch", f"÷ {divisor}") for member in group.members]
     if "÷" not in names[0]:
-        return [f"{names[0]} reported{at}", f"{names[0]} measured{at}"]
+        return [f"{names[0].replace(' (running)', '')} reported{at}", f"{names[0]} measured{at}"]
     return [f"loss reported{at}", *(f"{name}{at}" for name in names)]
 
 
@@ -394,7 +201,8 @@ def rows_of(declared, name, by_run, records):
         if has_noise:
             row.append(mean_in_percent([record["data"].get("label_noise") for record in mine]) or "–")
         if has_triplets:
-            row.append(in_cell(mine, "left_out"))
+            counts = [x for x in (value(record, "left_out") for record in mine) if x is not None]
+            row.append(f"{statistics.mean(counts):.0f}" if counts else "–")
         rows.append([*row, seeds_cell(mine)])
     return head, rows
 
@@ -416,6 +224,8 @@ def cells_of(declared, run, mine, group, leading):
             cells.append("")
         elif group.family == leading and group.point is None:
             cells.append(leading_cell(mine, leading))
+        elif not mine:
+            cells.append("–")
         else:
             cells.append(in_cell(mine, metric_of(declared, run, member, group.point)))
     return cells
@@ -429,8 +239,7 @@ def is_shown(groups, metric):
 def leading_and_extra(declared, name, records):
     """The metric that leads the table of a comparison, and those that have a column besides."""
     families = families_of(declared, name)
-    has_classes = any(record["metrics"]["train_acc"] is not None for record in records)
-    has_classes = has_classes or any("_acc" in family for family in families)
+    has_classes = any(as_dict(declared["run"][run]).get("data") != "faces21" for run in declared["exp"][name])
     if "test_acc" in families:
         leading = "test_acc"
     elif "valid_acc" in families:
@@ -644,21 +453,9 @@ def trace_table(declared, name, by_run, family, every):
             rows.append([short(run), "reported", *texts])
         for member in members:
             if mine and is_compared(group, member, of_run):
-                said = "measured" if len(members) == 1 else heading(member).replace("batch", divisor_of(declared, [run]))
+                said = "measured"
+                if len(members) > 1:
+                    said = heading(member).replace("batch", divisor_of(declared, [run]))
                 cells = [mean_of(mine, metric_of(declared, run, member, epoch)) for epoch in epochs]
                 rows.append([short(run), f"{said}, {len(mine)} seed{plural(mine)}", *cells])
     return markdown(["run", "", *epochs], rows) if rows else ""
-
-
-def mean_of(records, metric):
-    """The mean of a metric over the seeds, accuracies in %, without its deviation; "" where it was not measured."""
-    numbers = [x for x in (value(record, metric) for record in records) if x is not None]
-    if not numbers:
-        return ""
-    return mean_in_percent(numbers) if "_acc" in metric else number(statistics.mean(numbers))
-
-
-def mean_in_percent(fractions):
-    """The mean of fractions in %, without the sign, or "" where there is none."""
-    found = [x for x in fractions if x is not None]
-    return f"{100 * statistics.mean(found):.1f}" if found else ""

@@ -37,6 +37,7 @@ class Unit(NamedTuple):
     side: Callable  # a side -> its text
     digits: str  # the format of the number that is judged
     name: str = ""  # what stands behind it
+    of_sides: str = ""  # what stands behind the sides
 
 
 def in_percent(accuracy):
@@ -53,14 +54,19 @@ def minus(a, b):
     return a - b
 
 
+def points_between(a, b):
+    """The difference of two accuracies in points, exact to the last image, so that 61.23 - 56.23 is 5."""
+    return round(100 * (a - b), 4)
+
+
 def percent_of(accuracy):
     """An accuracy in %; that of a run that diverged is no number, so that it is nothing that could be asked for."""
     return round(100 * accuracy, 4) if math.isfinite(accuracy) else math.nan
 
 
-# An accuracy is exact to the last image, so that 61.23 - 56.23 is 5 points.
-POINTS = Unit(lambda a, b: round(100 * (a - b), 4), in_percent, "+.1f", " points")
-PERCENT = Unit(percent_of, in_percent, ".1f", " %")
+POINTS = Unit(points_between, in_percent, "+.1f", " points", " %")
+GAINS = Unit(points_between, in_percent, "+.1f", " points", " points")  # of two numbers that are differences themselves
+PERCENT = Unit(percent_of, in_percent, ".1f", " %", " %")
 LOSS = Unit(minus, as_loss, "+.3g")
 PX2 = Unit(minus, as_loss, "+.3g", " px²")
 TIMES = Unit(lambda a, b: a / b, as_loss, ".2f", " times")
@@ -200,8 +206,8 @@ def in_short(unit, sides):
             return unit.side(answers[0])
         return f"yes in {sum(answers)} of {len(answers)}"
     means = [statistics.mean(of_one) for of_one in zip(*sides)]
-    sign = " %" if unit in (POINTS, PERCENT) and all(map(math.isfinite, means)) else ""
-    return " and ".join(unit.side(mean) for mean in means) + sign
+    name = unit.of_sides if all(map(math.isfinite, means)) else ""
+    return " and ".join(unit.side(mean) for mean in means) + name
 
 
 def shown(unit, values, counted=False):

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 
 from experiments import runs
+from experiments.panels import Printed
 
 
 def record(run, epochs=None, seed=0, status="finished", synthetic=False, test_acc=None, **columns):
@@ -16,6 +17,11 @@ def record(run, epochs=None, seed=0, status="finished", synthetic=False, test_ac
         curves[column] = [v if v is None or column == "epoch" else float(v) for v in values]
     return {"status": status, "run": run, "seed": seed, "metrics": {"test_acc": test_acc}, "epochs": n,
             "data": {"synthetic": synthetic}, "curves": curves}
+
+
+def printed(run, quantity, epoch, low, high=None):
+    """Returns a number that a report printed, or a range."""
+    return Printed(run, quantity, epoch, low, low if high is None else high)
 
 
 def classes(run, end=0.5, seed=0, n=50, **more):
@@ -59,8 +65,9 @@ def points(labels, answers, features):
 
 
 def texts(fig):
-    """Returns everything a reader can read in a figure."""
-    return [text.get_text() for text in fig.findobj(matplotlib.text.Text) if text.get_text()]
+    """Returns everything a reader can read in a figure, line by line."""
+    found = [line for text in fig.findobj(matplotlib.text.Text) for line in text.get_text().splitlines()]
+    return [line for line in found if line]
 
 
 def lines(ax, label):

@@ -34,10 +34,10 @@ def nets(monkeypatch):
     """
     targets, shown = torch.rand(20, 42, generator=torch.Generator().manual_seed(0)) * 112, {}
 
-    def restore(folder, data_dir=None, device="cpu"):
+    def restore(folder, data_dir=None, device="cpu", weights="model.pt"):
         def model(x):
             shown[folder] = x.clone()
-            return torch.full((len(x), 42), 56.0)
+            return torch.full((len(x), 42), 56.0 if weights == "model.pt" else 50.0)
         valid = torch.arange(8, 18) if folder == "bn" else torch.arange(10, 20)
         return None, model, Faces(torch.zeros(20) if folder == "classes" else targets, valid)
 
@@ -59,6 +59,12 @@ def test_every_run_sees_the_same_held_out_faces_and_two_are_rotated(nets, capsys
     assert seen["other"] == {"keypoints/bn"}
     said, = capsys.readouterr().err.splitlines()
     assert said.startswith("keypoints/classes: its net does not give 21 landmarks")
+
+
+def test_runs_can_be_asked_with_the_weights_of_their_best_epoch(nets):
+    seen = ask.predict({"keypoints/adam": "adam", "keypoints/bn": "bn"}, "data", best={"keypoints/bn": 7})
+    assert {run: set(points.flat) for run, points in seen["predicted"].items()} == {
+        "keypoints/adam": {56}, "keypoints/bn": {50}}
 
 
 def test_nets_without_landmarks_give_nothing_to_show(nets):

@@ -131,9 +131,9 @@ def test_two_lines_are_a_comparison(project, capsys):
     assert declared["exp"] == {"tiny": ["tiny/a"]} and declared["run"] == {"tiny/a": "--act relu"}
     assert declared["plots"] == {"tiny": ["curves"]} and declared["want"] == {} and declared["about"] == {"tiny": ""}
     assert declared["report"] == {"tiny": "tiny"} and declared["where"] == {"tiny/a": "experiments/tiny.mk:3"}
-    assert declared["pages"] == {"tiny": {"title": "Tiny: what a comparison needs", "notes": [], "claims": []}}
+    assert declared["pages"] == {"tiny": {"title": "Tiny: what a comparison needs", "claims": []}}
     declarations.check(declared, figures.KINDS, {}, project.folder)
-    assert "| a   | –            | no number | missing  |" in tables.table(declared, "tiny", [])
+    assert "| a   | –            | not run              | –        | 0     |" in tables.table(declared, "tiny", [])
     assert status.show_list(declared)
     assert capsys.readouterr().out == "all: report-tiny\n\nexp-tiny\n  tiny/a" + " " * 30 + "\n"
     options = SimpleNamespace(runs=project.folder / "runs", data_dir="none", seeds=[0], flags="--synthetic")
@@ -194,9 +194,13 @@ run.tiny/next = --lr 2 --init-from=tiny/a
     assert project(TWO_LINES)["alias"] == {}
 
 
-def test_notes_keep_their_lines_but_for_those_that_go_on(project):
-    notes = project(TWO_LINES + "#> One \\\n#> line.\n#>\n#> Another.\n")["pages"]["tiny"]["notes"]
-    assert notes == ["One line.", "", "Another."]
+def test_a_report_has_a_number_that_stands_for_it(project):
+    declared = project(TWO_LINES + "headline.tiny = tiny/a test_acc\n")
+    assert declared["headline"] == {"tiny": ["tiny/a", "test_acc"]}
+    assert project(TWO_LINES)["headline"] == {}
+    for wrong in ("headline.other = tiny/a test_acc", "headline.tiny = tiny/b test_acc", "headline.tiny = tiny/a"):
+        with pytest.raises(runs.BadInput, match="tiny.mk:4: headline.(tiny|other) is not headline.REPORT = REPORT/RUN"):
+            project(f"{TWO_LINES}{wrong}\n")
 
 
 def test_a_comparison_that_begins_with_another_reports_run_is_in_its_own_report(project):
@@ -288,11 +292,6 @@ def test_flags_as_a_dict():
     assert declarations.as_dict("--lr 0.01 --flip --init-from=a/b --milestones 4,9 --lr 0.1") == {
         "lr": "0.1", "flip": "", "init-from": "a/b", "milestones": "4,9"}
     assert declarations.as_dict("") == {} and declarations.as_dict("--lr 1 2") == {"lr": "1 2"}
-
-
-def test_what_changed_from_one_run_to_another():
-    assert declarations.changed("--lr 0.1 --flip --lr 0.2", "--lr 0.1 --clip 1") == "lr 0.2, flip, no clip"
-    assert declarations.changed("--flip --lr 1", "--lr 1 --flip") == "–"
 
 
 def test_names_of_runs():

@@ -78,7 +78,7 @@ def test_every_committed_picture_is_one_comparisons():
 def comparison(runs_with_flags, *words, want=None):
     """Returns declarations of one comparison, x, of {run: flags}, with these words as plots.x."""
     return {"exp": {"x": list(runs_with_flags)}, "plots": {"x": list(words)}, "run": runs_with_flags,
-            "want": want or {}}
+            "about": {"x": "what is compared."}, "want": want or {}}
 
 
 def names_of(paths):
@@ -128,14 +128,16 @@ def test_pictures_of_report_5_are_those_that_plots_asks_for(noisy, tmp_path):
     assert paths_of(declared, records, tmp_path) == [
         "exp-against.png", "exp-confusion-noise-10.png", "exp-confusion-noise-30.png", "exp-confusion-bare.png",
         "exp-features-noise-10.png", "exp-features-noise-30.png"]
-    (_, values, reported, path, flag), = calls["against"]
-    assert values == {"a/noise-10": 0.1, "a/noise-30": 0.3} and reported == {"a/noise-10": 0.32}
+    (_, values, reported, path, flag, context), = calls["against"]
+    assert values == {"a/noise-10": 0.1, "a/noise-30": 0.3} and reported == {"a/noise-10": pytest.approx(0.325)}
+    assert context.title == "exp-x: what is compared"
     assert flag == "label_noise" and path == tmp_path / "out/exp-against.png"
     assert [args[:2] + args[3:] for args in calls["confusion"]] == [
-        (f"of a/{name} 0", f"a/{name}, seed 0", name == "noise-30") for name in ("noise-10", "noise-30", "bare")]
+        (f"of a/{name} 0", f"exp-x: a/{name}, seed 0", name == "noise-30", ())
+        for name in ("noise-10", "noise-30", "bare")]
     assert [args[:3] + args[4:] for args in calls["features"]] == [
-        (("noise-10", "there"), [1, 2], "a/noise-10, seed 0", False),
-        (("noise-30", "there"), [7, 8, 9], "a/noise-30, seed 0", True)]
+        (("noise-10", "there"), [1, 2], "exp-x: features of a/noise-10, seed 0", False),
+        (("noise-30", "there"), [7, 8, 9], "exp-x: features of a/noise-30, seed 0", True)]
 
 
 @pytest.mark.parametrize("result", ['{"status": "finished", "flags": "--lr 9"}', '{"status": "diverged"}', "{", None])
@@ -196,7 +198,7 @@ def test_curves_have_panels_of_as_many_last_epochs_as_plots_says(tmp_path, drawn
     records.append(record("keypoints/other", valid_loss=[9] * 40))
     figures.draw(declared, "x", records, tmp_path, "exp-x-")
     fig = drawn[f"{tmp_path}/exp-x-curves.png"]
-    assert len(fig.axes) == 2 and {"last 3 epochs", "b (2 seeds)"} <= set(texts(fig))
+    assert len(fig.axes) == 2 and {"valid MSE (px²), last 3 epochs", "b (2 seeds)"} <= set(texts(fig))
 
 
 def test_a_sweep_has_a_figure_for_every_net_of_which_two_values_are_there(tmp_path, drawn):
@@ -222,16 +224,20 @@ def test_accuracy_by_epoch_stands_beside_what_the_report_printed(tmp_path, drawn
     assert lines(ax, "net/a reported")[0].get_xydata().tolist() == [[2, 40]] and lines(ax, "net/a test")
 
 
-def test_single_runs_are_drawn_of_one_seed_and_not_for_the_results(tmp_path):
+def test_single_runs_are_drawn_of_one_seed_and_for_the_results_of_one_run(tmp_path):
     settings = {"model": "mlp", "batch_size": 4, "lr": 0.1, "dropout": 0.0}
     records = [classes(f"a/{run}", seed=seed) for run in "bc" for seed in (0, 1)][:3]
     for rec in records:
         write(tmp_path / "runs", rec, **settings)
-    declared = comparison({"a/b": "", "a/c": ""}, "single")
+    declared = comparison({"a/b": "--model mlp --batch-size 4 --lr 1e-1", "a/c": ""}, "single")
+    declared["plots"]["y"], declared["exp"]["y"] = ["single"], ["a/b", "a/c"]
     paths = figures.draw(declared, "x", records, tmp_path / "out", "", tmp_path / "runs", "data", 1)
     assert paths == [tmp_path / f"out/b/{metric}_mlp_4_0.1_0.png" for metric in ("loss", "acc")]
     assert all(path.exists() for path in paths)
-    assert figures.draw(declared, "x", records, tmp_path / "out", "", tmp_path / "runs", "data", 1, True) == []
+    committed = figures.draw(declared, "x", records, tmp_path / "out", "exp-x-", for_results=True)
+    assert names_of(committed) == ["exp-x-single-loss_mlp_4_0.1_0.png", "exp-x-single-acc_mlp_4_0.1_0.png"]
+    assert figures.of_comparison("x", tmp_path / "out") == sorted(committed)
+    assert figures.draw(declared, "y", records, tmp_path / "out", "exp-y-", for_results=True) == []
 
 
 # ---- faces ----------------------------------------------------------------------------------------------------------
@@ -244,8 +250,8 @@ def nets(tmp_path, monkeypatch):
     """
     asked = []
 
-    def predict(folders, data_dir):
-        asked.append((folders, data_dir))
+    def predict(folders, data_dir, best):
+        asked.append((folders, data_dir, *best.items()))
         if data_dir == "nowhere":
             raise data.DataError("no faces there")
         landmarks = {run: np.full((3, 42), 56.0) for run in folders if "classes" not in run}
@@ -285,15 +291,33 @@ def test_faces_command_that_has_nothing_to_draw(nets, drawn):
 
 def test_faces_of_a_comparison_have_a_photograph_unless_they_are_committed(nets, drawn, tmp_path, capsys):
     runs_dir, asked = nets
-    declared = comparison({"keypoints/none": "", "keypoints/adam": ""}, "faces")
+    declared = comparison({"keypoints/none": "", "keypoints/adam": "", "keypoints/bn": ""}, "faces")
+    declared["exp"]["x"].remove("keypoints/bn")
 
     def draw(*seed_and_more, data_dir="there"):
         return names_of(figures.draw(declared, "x", [], tmp_path / "out", "exp-", runs_dir, data_dir, *seed_and_more))
     path = str(tmp_path / "out/exp-faces.png")
     assert draw(0) == ["exp-faces.png"] and drawn[path].axes[0].images
+    assert draw(0, True) == [] and len(asked) == 1  # one row compares nothing
+    declared["exp"]["x"].append("keypoints/bn")
     assert draw(0, True) == ["exp-faces.png"] and not drawn[path].axes[0].images
+    assert "exp-x: what is compared" in texts(drawn[path])
     assert draw(1) == [] and len(asked) == 2  # no weights of that seed: no net is asked
     assert draw(0, data_dir="nowhere") == [] and "no picture of faces: no faces there" in capsys.readouterr().err
+
+
+def test_a_net_that_blew_up_shows_its_best_epoch(nets, drawn):
+    runs_dir, asked = nets
+    ruined = record("keypoints/ruin", train_loss=[9, 5, 900, 900], valid_loss=[9, 5, 900, 900])
+    ruined["metrics"]["best_epoch"] = 2
+    folder = write(runs_dir, ruined)
+    (folder / "model.pt").touch()
+    where = ["faces", "--runs", str(runs_dir), "--out", "made", "keypoints/adam", "keypoints/ruin"]
+    figures.main(where)
+    assert not asked[-1][2:]  # there are no weights of its best epoch
+    (folder / "best.pt").touch()
+    figures.main(where)
+    assert asked[-1][2:] == (("keypoints/ruin", 2),) and "(epoch 2, its best)" in texts(drawn["made/faces.png"])
 
 
 # ---- the command line -----------------------------------------------------------------------------------------------
@@ -423,8 +447,8 @@ def test_pictures_of_answers_from_the_command_line(trained, tmp_path, capsys, mo
     assert asked == [(folder, "elsewhere"), (folder, "data")]
     confusion, features, against = drawn.values()
     for fig in (confusion, features):
-        assert "c/base, seed 0: generated data, not a measurement" in texts(fig)
-    assert re.fullmatch(r"test: .* of 28 right", confusion.axes[1].get_title("left")) and "class 4" in texts(features)
+        assert {"c/base, seed 0", "generated data, not a measurement"} <= set(texts(fig))
+    assert re.match(r"test: .* of 28 right", confusion.axes[1].get_title("left")) and "class 4" in texts(features)
     ax, = against.axes
     assert ax.get_xlabel() == "share of train labels drawn anew (%)" and list(ax.get_xticks()) == [20]
     table = (out / "layers.md").read_text()

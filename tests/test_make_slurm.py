@@ -1,4 +1,4 @@
-"""The README's lines for Slurm and GNU parallel, run as they stand there. Nothing is trained here."""
+"""The lines of experiments/README.md for Slurm and GNU parallel, run as they stand there. Nothing is trained here."""
 import os
 import re
 import subprocess
@@ -29,8 +29,8 @@ exec xargs -P ${1#-j} -n 1 "${@:2}"
 
 
 def example(command):
-    """The README's example that begins with this command, also one whose quoted text goes over several lines."""
-    readme = (ROOT / "README.md").read_text()
+    """The example of experiments/README.md that begins with this command, also one whose quoted text goes over several lines."""
+    readme = (ROOT / "experiments/README.md").read_text()
     found, = re.findall(rf"^ {{4}}({re.escape(command)} (?:[^'\n]|'[^']*')*)$", readme, re.M)
     return found
 

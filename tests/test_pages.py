@@ -1,4 +1,4 @@
-"""The pages of results/ and the measured part of README.md, made from records."""
+"""The pages of results/ and the measured part of the READMEs, made from records."""
 import json
 import re
 import shutil
@@ -10,46 +10,88 @@ import torch
 import data
 from by_hand import record
 from conftest import ROOT
-from experiments import ask, declarations, figures, pages, records
+from experiments import ask, declarations, figures, findings, overview, pages, records
+from experiments.verdicts import POINTS, Part
+
+README = f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n"
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """An empty project to write to. Nothing is drawn: what figures.draw was asked for is in `place.drawn`."""
-    drawn = []
+    """An empty project to write to. Nothing is drawn: what figures.draw and overview.overview were asked for is kept."""
+    drawn, overviews = [], []
     (tmp_path / "results").mkdir()
-    (tmp_path / "README.md").write_text(f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n")
+    (tmp_path / "README.md").write_text(README)
     monkeypatch.setattr(records, "RECORDS", tmp_path / "results/records.jsonl")
-    monkeypatch.setattr(pages, "README", tmp_path / "README.md")
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
     monkeypatch.setattr(figures, "draw", lambda *args, **how: drawn.append((args, how)) or [])
-    return SimpleNamespace(folder=tmp_path, results=tmp_path / "results", readme=tmp_path / "README.md", drawn=drawn)
+    monkeypatch.setattr(overview, "overview", lambda declared, found, path: overviews.append((len(found), path)))
+    return SimpleNamespace(folder=tmp_path, results=tmp_path / "results", readme=tmp_path / "README.md", drawn=drawn,
+                           overviews=overviews)
 
 
-def test_the_committed_pages_are_what_the_committed_records_make(place, monkeypatch, capsys):
+@pytest.fixture
+def made(place, monkeypatch):
+    """The pages of the five reports, made anew from the committed records: {path: text}."""
     # The layers of nets need a data set only for the size of its images and the number of its classes.
     one_image = SimpleNamespace(images=torch.zeros(1, 3, 112, 112, dtype=torch.uint8), classes=[""] * 35)
     monkeypatch.setattr(data, "for_run", lambda settings: one_image)
     shutil.copy(ROOT / "results/records.jsonl", place.results)
-    shutil.copy(ROOT / "README.md", place.folder)
+    for readme in pages.READMES:
+        shutil.copy(ROOT / readme, place.folder)
     (place.results / "figures").symlink_to(ROOT / "results/figures")
     declared = declarations.declarations()
     for name, report in declared["report"].items():  # a comparison declared just now is in no page before `make report`
-        if f"## exp-{name}\n" not in (ROOT / f"results/{report}.md").read_text():
+        if f"exp-{name}" not in (ROOT / f"results/{report}.md").read_text():
             del declared["exp"][name]
     pages.make_report(declared, place.folder / "runs")
-    files = [*(f"results/{report}.md" for report in declared["pages"]), "README.md", "results/records.jsonl"]
-    if re.search(rf"^\| all +\| {len(declared['run'])} ", (ROOT / "results/costs.md").read_text(), re.MULTILINE):
+    files = [*(f"results/{report}.md" for report in declared["pages"]), *pages.READMES]
+    if re.search(rf"^\| all +\| {len(declarations.trained(declared))} ", (ROOT / "results/costs.md").read_text(), re.M):
         files.append("results/costs.md")  # else a run was declared just now
-    for file in files:
-        assert (place.folder / file).read_text() == (ROOT / file).read_text(), file
+    return {file: (place.folder / file).read_text() for file in files}
+
+
+def test_the_committed_pages_are_what_the_committed_records_make(made, place, capsys):
+    for file, text in made.items():
+        assert text == (ROOT / file).read_text(), f"{file}: run make report"
+    assert (place.results / "records.jsonl").read_text() == (ROOT / "results/records.jsonl").read_text()
     found = records.read_records()
     assert f"{len(found)} records of {len({r['run'] for r in found})} runs" in capsys.readouterr().out
 
 
-TINY = """# Tiny: two nets.
-#> A note that is \\
-#> one line.
-#> Another.
+def cells_of(line):
+    """The cells of a line of a table as a reader sees them: without marks, and links without their address."""
+    line = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", line)
+    return [cell.strip().replace("**", "") for cell in line.strip("|").split("|")]
+
+
+def test_no_cell_is_too_long_to_be_taken_in_at_a_glance(made):
+    for file, text in made.items():
+        if file in pages.READMES:
+            text = text.partition(pages.BEGIN)[2].partition(pages.END)[0]
+        for line in text.splitlines():
+            if line.startswith("|") and not set(line) <= set("|-: "):
+                assert [cell for cell in cells_of(line) if len(cell) > 60] == [], file
+
+
+def test_a_page_begins_with_its_verdicts(made):
+    for file, text in made.items():
+        if file not in (*pages.READMES, "results/costs.md"):
+            lines = text.splitlines()
+            assert lines[0].startswith("# Report") and lines[4] == "## Verdicts" and lines[6].startswith("| claim")
+            assert lines.count("## Findings") == lines.count("## What differs from the report") == 1
+            assert text.count("<details>") == text.count("</details>")
+            assert "{" not in re.sub(r"`[^`]*`", "", text)  # every placeholder has become a number
+
+
+def test_the_readmes_have_a_row_and_a_finding_for_each_report(made):
+    for readme in pages.READMES:
+        lines = made[readme].partition(pages.BEGIN)[2].partition(pages.END)[0].strip().splitlines()
+        links = [re.search(r"\]\((results/\w+\.md)\)", line)[1] for line in lines[2:7] + lines[8:]]
+        assert lines[7] == "" and len(lines) == 13 and links[:5] == links[5:]
+
+
+TINY = """# Report 9: two nets.
 
 ## Which rate?
 exp.rates = tiny/a tiny/b
@@ -57,11 +99,34 @@ plots.rates = curves against:lr
 run.tiny/a = --lr 1
 run.tiny/b = --lr 2
 want.tiny/b = test_acc=0.5
+alias.tiny/also = tiny/a
 
 exp.alone = other/c tiny/a
 run.other/c = --lr 3
+## A third comparison.
+exp.later = tiny/d
+run.tiny/d = --lr 4
 claim.T1 = b beats a
+headline.tiny = tiny/b test_acc
 """
+PROSE = """en: two small nets
+zh: 两个小网络
+
+## Findings
+
+en: B has {tiny/b test_acc}.
+zh: B 为 {tiny/b test_acc}。
+
+- A has {tiny/a test_acc}, also {tiny/also test_acc}.
+
+## What differs from the report
+
+1. All of it.
+"""
+
+
+def t1():
+    return [Part("T1", "", lambda run: records.tested(run, "tiny", "b", "a"), POINTS)]
 
 
 @pytest.fixture
@@ -71,66 +136,119 @@ def tiny(tmp_path, monkeypatch):
     (folder / "experiments").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", folder)
     (folder / "experiments/tiny.mk").write_text(TINY)
-
-    def t1(run):
-        a, b = records.tested(run, "tiny", "a", "b")
-        return b > a, records.percent(b, a)
-
+    (folder / "experiments/tiny.md").write_text(PROSE)
+    monkeypatch.setattr(findings, "FOLDER", folder / "experiments")
     monkeypatch.setattr(pages.claims, "functions", lambda: {"T1": t1})
+    monkeypatch.setitem(pages.claims.verdicts.THRESHOLDS, "T1", pages.claims.verdicts.THRESHOLDS["L2"])
     return declarations.declarations(folder)
 
 
-def measured(run, seed, accuracy, flags):
+def measured(run, seed, accuracy, flags, **more):
     whole = record(run, seed, test_acc=accuracy, train_acc=0.9, curves={"epoch": [1]})
     return {**whole, "flags": flags, "seconds": 60.0, "threads": 1, "epochs": 10,
             "data": {"name": "cifar10", "source": "batches", "synthetic": False},
-            "versions": {"device": "EPYC", "torch": "2.11"}}
+            "versions": {"device": "EPYC", "torch": "2.11"}, **more}
 
 
 def write(place, *found):
     records.RECORDS.write_text("".join(json.dumps(r) + "\n" for r in found))
 
 
-def test_a_page_has_notes_comparisons_figures_and_claims(place, tiny, monkeypatch):
+def test_a_page_has_verdicts_comparisons_figures_and_prose(place, tiny, monkeypatch):
     write(place, measured("tiny/a", 3, 0.4, "--lr 1"), measured("tiny/b", 1, 0.5, "--lr 2"),
           measured("tiny/b", 2, 0.6, "--lr 2"), measured("tiny/a", 4, 0.4, "--lr 9"),  # it was declared otherwise then
           measured("gone/x", 0, 0.4, "--lr 1"))
     monkeypatch.setattr(figures, "of_comparison", lambda name, folder: [folder / f"exp-{name}-curves.png"])
     pages.make_report(tiny, place.folder / "runs", "there")
-    lines = (place.results / "tiny.md").read_text().split("\n")
-    assert lines[:8] == [
-        "# Tiny: two nets", "", "Made by `make report` from `results/records.jsonl`. Measured on EPYC with torch 2.11; "
-        "data: batches. ± is the sample deviation over seeds.", "", "A note that is one line.", "Another.", "",
-        "## exp-rates"]
-    assert lines[8:11] == ["", "Which rate?", ""]
-    assert "| test acc 50 % | test acc 55.0 ± 7.1 % |" in lines[14] and "| test acc 40.0 %" in lines[13]
-    at = lines.index("![exp-rates-curves](figures/exp-rates-curves.png)")
-    assert lines[at + 2:at + 4] == ["## exp-alone", ""]
-    assert lines[at + 4].startswith("| run")  # no sentence, and not that of its neighbour
-    assert "exp-alone-curves" not in "\n".join(lines)  # one run alone is no comparison
-    claim = [cell.strip() for cell in lines[-2].strip("|").split("|")]
-    assert lines[-5] == "" and claim == ["T1", "b beats a", "not run", "–", "–"]  # no seed has both runs
+    text = (place.results / "tiny.md").read_text()
+    titles = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    assert titles == ["Report 9: two nets", "Verdicts", "exp-rates", "exp-alone", "Not measured yet", "Findings",
+                      "What differs from the report", "Where the numbers come from"]
+    lines = text.splitlines()
+    assert lines[2].startswith("Made by `make report` from 3 records of 2 runs; ")
+    assert cells_of(lines[8])[:2] == ["T1", "b beats a"] and cells_of(lines[8])[-1] == "not run"  # no seed has both
+    at = lines.index("## exp-rates")
+    assert lines[at + 2] == "Which rate?" and cells_of(lines[at + 6])[:4] == ["a", "–", "–", "40.0"]
+    assert cells_of(lines[at + 7])[:4] == ["b", "lr 2", "50", "55.0 ± 7.1"]
+    assert lines[at + 9] == "![exp-rates-curves](figures/exp-rates-curves.png)"
+    assert lines[lines.index("## exp-alone") + 2].startswith("| run")  # no sentence, and not that of its neighbour
+    assert "exp-alone-curves" not in text  # one run alone is no comparison
+    assert "- `exp-later`: A third comparison." in lines
+    assert "B has 55.0 ± 7.1 %." in lines and "- A has 40.0 %, also 40.0 %." in lines and "B 为" not in text
     (args, how), = place.drawn
     assert args[1] == "rates" and args[4:] == ("exp-rates-", place.folder / "runs", "there", 1)
     assert how == {"for_results": True}
+    assert place.overviews == [(3, place.results / "figures/overview.png")]  # second names do not count
 
 
-def test_the_summary_in_the_readme_has_printed_beside_measured_numbers_and_verdicts(place, tiny):
+def test_what_is_long_is_folded_and_stands_below_the_figures(place, tiny, monkeypatch):
     write(place, measured("tiny/a", 1, 0.4, "--lr 1"), measured("tiny/b", 1, 0.5, "--lr 2"))
+    monkeypatch.setattr(figures, "of_comparison", lambda name, folder: [folder / "curves.png"])
+    monkeypatch.setattr(pages, "parts", lambda declared, name, ours: [("", "SHORT"), ("Layers", "LONG")])
+    pages.make_report(tiny, place.folder / "runs")
+    text = (place.results / "tiny.md").read_text()
+    assert ("\nSHORT\n\n![curves](figures/curves.png)\n\n<details><summary>Layers</summary>\n\nLONG\n\n</details>\n"
+            in text)
+
+
+def test_a_legend_stands_once_on_a_page(place, tiny):
+    write(place, *(measured(run, seed, 0.4 + seed / 10, flags) for seed in (0, 1)
+                   for run, flags in (("tiny/a", "--lr 1"), ("tiny/b", "--lr 2"))))
+    pages.make_report(tiny, place.folder / "runs")
+    text = (place.results / "tiny.md").read_text()
+    assert text.count("± is the sample deviation over seeds") == 1 and text.count("Δ is the difference") == 1
+    assert "How to read the tables" in text and "blew up" not in text.partition("How to read")[2]
+
+
+def test_a_page_says_where_its_numbers_come_from(place, tiny):
+    write(place, measured("tiny/a", 1, 0.4, "--lr 1"), measured("tiny/b", 1, 0.5, "--lr 2"),
+          measured("tiny/b", 2, 0.5, "--lr 2", versions={"device": "A100", "torch": "2.12"}, precision="tf32"),
+          measured("other/c", 0, 0.4, "--lr 3"))
+    pages.make_report(tiny, place.folder / "runs")
+    lines = (place.results / "tiny.md").read_text().splitlines()
+    assert [cells_of(line) for line in lines[-3:]][0:1] + [cells_of(line) for line in lines[-2:]] == [
+        ["-" * 10, "-" * 7, "-" * 9, "-" * 11, "-" * 9], ["A100", "2.12", "batches", "tf32", "1"],
+        ["EPYC", "2.11", "batches", "float32", "2"]]  # other/c is not of this report, tiny/also a second name
+
+
+def test_the_readmes_get_a_headline_a_tally_and_a_finding(place, tiny):
+    (place.folder / "README.zh.md").write_text(README)
+    write(place, *(measured(run, seed, accuracy + seed / 1000, flags) for seed in (0, 1, 2)
+                   for run, flags, accuracy in (("tiny/a", "--lr 1", 0.4), ("tiny/b", "--lr 2", 0.5))))
     pages.make_report(tiny, place.folder / "runs")
     before, _, rest = place.readme.read_text().partition(pages.BEGIN)
     middle, _, after = rest.partition(pages.END)
     assert (before, after) == ("before\n", "\nafter\n")
-    assert middle.splitlines()[:10] == [
-        "", "", "### Tiny: two nets", "",
-        "| run      | reported      | measured        | seeds |",
-        "|----------|---------------|-----------------|-------|",
-        "| `tiny/b` | test acc 50 % | test acc 50.0 % | 1     |", "",
-        "Claims: holds: T1. Tables, figures and what each claim says: [results/tiny.md](results/tiny.md).", ""]
-    assert middle.splitlines()[10].startswith("Measured on EPYC")
-    once = place.readme.read_text()
+    head, _, row, nothing, finding = middle.strip().splitlines()
+    assert cells_of(head) == ["report", "about", "a headline", "reported", "measured", "claims"]
+    assert cells_of(row) == ["Report 9", "two small nets", "`b`, test acc", "50 %", "50.1 ± 0.1 % (3 seeds)",
+                             "1 of 1 hold"]
+    assert nothing == "" and finding == "- [Report 9](results/tiny.md): B has 50.1 ± 0.1 %."
+    chinese = (place.folder / "README.zh.md").read_text()
+    assert "[报告 9](results/tiny.md) | 两个小网络 | `b`，测试准确率 | 50 % " in re.sub(" +", " ", chinese)
+    assert "50.1 ± 0.1 %（3 个种子）" in chinese and "1 条中 1 条成立" in chinese
+    assert "- [报告 9](results/tiny.md): B 为 50.1 ± 0.1 %。" in chinese
     pages.make_report(tiny, place.folder / "runs")
-    assert place.readme.read_text() == once
+    assert (place.folder / "README.zh.md").read_text() == chinese and place.readme.read_text().count(middle) == 1
+
+
+def test_a_readme_without_marks_or_none_at_all_is_left_alone(place, tiny, capsys):
+    place.readme.write_text("by hand\n")
+    pages.make_report(tiny, place.folder / "runs")
+    assert place.readme.read_text() == "by hand\n" and not (place.folder / "README.zh.md").exists()
+    assert "README" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("counts, cell", [
+    ({"holds": ["a"] * 8, "does not hold": ["b"] * 2, "undecided": ["c"] * 3, "not run": ["d"] * 5},
+     "8 of 10 hold; 3 undecided, 5 not run"),
+    ({"undecided": ["a"], "one seed": ["b", "c"], "not judgeable": ["d"]},
+     "none judged; 3 undecided, 1 not judgeable"),  # one seed decides nothing
+    ({"does not hold": ["a"]}, "0 of 1 hold")])
+def test_a_tally_is_of_those_that_were_judged(place, tiny, monkeypatch, counts, cell):
+    groups = ("holds", "does not hold", "undecided", "one seed", "not judgeable", "not run")
+    monkeypatch.setattr(pages.claims, "tally", lambda *_: {group: counts.get(group, []) for group in groups})
+    assert pages.claims_cell(tiny, "tiny", [], "en") == cell
 
 
 @pytest.mark.parametrize("text", [None, "", "\n"])
@@ -139,8 +257,9 @@ def test_pages_of_no_records_say_so(place, tiny, text, capsys):
         records.RECORDS.write_text(text)
     pages.make_report(tiny, place.folder / "runs")
     page, readme = (place.results / "tiny.md").read_text(), place.readme.read_text()
-    assert "Nothing measured yet." in page and page.count("Not measured yet.") == 2 and not place.drawn
-    assert "Claims: not run: T1." in readme and "Measured on" not in readme and "| run" not in readme
+    assert "from no record yet" in page and "Nothing measured yet." in page and not place.drawn
+    assert [f"`exp-{name}`" in page for name in ("rates", "alone", "later")] == [True] * 3 and "## exp-" not in page
+    assert "none judged; 1 not run" in readme and "not measured yet" in readme and "B has not measured." in readme
     assert "0 records of 0 runs" in capsys.readouterr().out
 
 
@@ -162,4 +281,4 @@ def test_finished_runs_are_merged_before_the_pages_are_made(place, tiny, monkeyp
     (folder / "train.log").write_text("finished at 2026-01-02T00:00:00Z: test_acc 0.5\n")
     monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: record)
     pages.make_report(tiny, place.folder / "runs")
-    assert "| `tiny/b` | test acc 50 % | test acc 50.0 % | 1     |" in place.readme.read_text()
+    assert "50.0 % (1 seed)" in place.readme.read_text()

@@ -34,6 +34,14 @@ def test_faces_picture_has_a_row_per_run_and_says_the_error():
     assert "bn: generated data, not a measurement" in texts(fig)
 
 
+def test_faces_of_the_best_epoch_say_so():
+    shown = asked(adam=np.full((3, 42), 56.0), bn=np.full((3, 42), 56.0))
+    fig = pictures.draw_faces(shown, title="exp-x: faces", best={"keypoints/adam": 150})
+    assert [fig.axes[i].get_ylabel() for i in (0, 3)] == ["adam\n(epoch 150, its best)", "bn"]
+    assert {"exp-x: faces", "adam blew up: weights of the best epoch"} <= set(texts(fig))
+    assert not any("best" in text for text in texts(pictures.draw_faces(shown)))
+
+
 def test_faces_says_which_points_are_out_of_sight():
     predicted = np.full((3, 42), 50.0)
     predicted[1, :3], predicted[2, 0] = 5000, np.nan
@@ -50,26 +58,36 @@ def test_faces_without_photo_have_no_pixels():
 
 # ---- confusion ------------------------------------------------------------------------------------------------------
 
-def test_confusion_shows_counts_and_leaves_zeros_blank():
+def test_confusion_shows_percentages_and_leaves_zeros_blank():
     fig = pictures.draw_confusion({"train": [[5, 0], [1, 4]], "test": [[2, 0], [3, 0]]}, "c/base, seed 0")
     train, test = fig.axes
-    assert train.get_title("left") == "train: 90.0 % of 10 right"
-    assert test.get_title("left") == "test: 40.0 % of 5 right"
+    assert train.get_title("left") == "train: 90.0 % of 10 right; cells: % of the true class"
+    assert test.get_title("left").startswith("test: 40.0 % of 5 right")
+    assert train.get_position().y0 > test.get_position().y1  # one above the other, wide enough to be read
     shown = {(text.get_position(), text.get_text()) for text in train.texts}
-    assert shown == {((0, 0), "5"), ((0, 1), "1"), ((1, 1), "4")}  # x: called, y: true
-    assert np.allclose(train.images[0].get_array(), [[1, 0], [0.2, 0.8]])
+    assert shown == {((0, 0), "100"), ((0, 1), "20"), ((1, 1), "80")}  # x: called, y: true
+    assert np.allclose(train.images[0].get_array(), [[100, 0], [20, 80]])
     colours = {text.get_text(): text.get_color() for text in train.texts}
-    assert colours == {"5": "white", "1": "black", "4": "white"}  # on dark, and on light
+    assert colours == {"100": "white", "20": "black", "80": "white"}  # on dark, and on light
     same = pictures.draw_confusion({"test": [[1, 1], [1, 1]]}, "x")
-    assert same.axes[0].images[0].get_clim() == (0, 1)  # whatever the fractions
+    assert same.axes[0].images[0].get_clim() == (0, 100)  # whatever the fractions
     assert (train.get_xlabel(), train.get_ylabel()) == ("called class", "true class")
     assert "c/base, seed 0" in texts(fig)
 
 
 def test_confusion_of_generated_data_says_so_and_a_class_may_have_no_image():
     fig = pictures.draw_confusion({"test": [[1, 0], [0, 0]]}, "x", generated=True)
-    assert "x: generated data, not a measurement" in texts(fig)
-    assert np.array_equal(fig.axes[0].images[0].get_array(), [[1, 0], [0, 0]])
+    assert {"x", "generated data, not a measurement"} <= set(texts(fig))
+    assert np.array_equal(fig.axes[0].images[0].get_array(), [[100, 0], [0, 0]])
+
+
+def test_the_crossings_of_two_classes_are_boxed():
+    fig = pictures.draw_confusion({"test": np.eye(8)}, "x", boxed=(3, 5))
+    corners = [patch.get_xy() for patch in fig.axes[0].patches]
+    assert corners == [(2.5, 2.5), (4.5, 2.5), (2.5, 4.5), (4.5, 4.5)] and "boxed: classes 3 and 5" in texts(fig)
+    few = pictures.draw_confusion({"test": np.eye(4)}, "x", boxed=(3, 5))  # there is no class 5
+    assert [patch.get_xy() for patch in few.axes[0].patches] == [(2.5, 2.5)]
+    assert not pictures.draw_confusion({"test": np.eye(8)}, "x").axes[0].patches
 
 
 def test_confusion_of_35_classes_is_readable():
@@ -124,7 +142,7 @@ def test_features_are_drawn_the_same_again_and_say_what_is_wrong():
     fig, again = (pictures.draw_features(found, [1, 3], "x", generated=True) for _ in range(2))
     for one, other in zip(fig.axes, again.axes):
         assert all(np.array_equal(a.get_xydata(), b.get_xydata()) for a, b in zip(one.lines, other.lines))
-    assert "x: generated data, not a measurement" in texts(fig)
+    assert {"x", "generated data, not a measurement"} <= set(texts(fig))
     with pytest.raises(ValueError, match="no train image of class 7, 9"):
         pictures.draw_features(found, [1, 7, 9], "x")
 

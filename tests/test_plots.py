@@ -5,10 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import plots
 from conftest import ROOT
-from drawing import by_epochs, classes, down, lines, record, texts
+from drawing import by_epochs, classes, down, lines, printed, record, texts
+from experiments import panels
+from experiments.panels import Context
 
 # ---- curves ---------------------------------------------------------------------------------------------------------
 
@@ -31,8 +34,8 @@ def test_one_seed_has_no_band():
 
 
 def test_train_is_dashed_valid_solid_and_the_legend_says_so_once():
-    fig = plots.draw_curves([record(f"keypoints/{run}", train_loss=[9, 8], valid_loss=[9, 9])
-                             for run in ("adam", "sgd")])
+    fig = plots.draw_curves([record(f"keypoints/{run}", train_loss=[9, loss], valid_loss=[9, loss + 1])
+                             for run, loss in (("adam", 8), ("sgd", 5))])
     ax, = fig.axes
     of_adam = {part: lines(ax, f"keypoints/adam {part}")[0] for part in ("train", "valid")}
     assert [line.get_linestyle() for line in of_adam.values()] == ["--", "-"]
@@ -45,7 +48,7 @@ def test_train_is_dashed_valid_solid_and_the_legend_says_so_once():
 def test_classification_has_loss_and_accuracy_in_percent():
     fig = plots.draw_curves([record("net/bn", train_loss=[2, 1], train_acc=[0.3, 0.6], test_acc=0.65)])
     loss, accuracy = fig.axes
-    assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss", "accuracy (%)")
+    assert (loss.get_title("left"), accuracy.get_title("left")) == ("train loss", "train accuracy (%)")
     assert np.allclose(lines(accuracy, "net/bn train")[0].get_ydata(), [30, 60])
     star, = lines(accuracy, "net/bn final test")
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (2, 65)
@@ -61,19 +64,19 @@ def test_the_star_is_at_the_epoch_whose_weights_were_scored():
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (2, 65)
 
 
-def test_test_accuracy_by_epoch_is_dotted():
-    rec = record("net/baseline", train_loss=[2, 1], train_acc=[0.3, 0.6])
+def test_test_accuracy_by_epoch_is_dotted_beside_a_valid_one():
+    rec = record("net/baseline", train_loss=[2, 1], train_acc=[0.3, 0.6], valid_acc=[0.3, 0.5])
     rec["curves"]["test_acc"] = [0.2, 0.5]
     fig = plots.draw_curves([rec])
     line, = lines(fig.axes[1], "net/baseline test")
     assert line.get_linestyle() == ":" and list(line.get_ydata()) == [20, 50]
 
 
-def test_test_loss_by_epoch_is_dotted():
+def test_test_loss_by_epoch_is_solid_where_there_is_no_valid_one():
     rec = record("net/baseline", train_loss=[2, 1], test_loss=[2.5, 1.5], train_acc=[0.3, 0.6])
     fig = plots.draw_curves([rec])
     line, = lines(fig.axes[0], "net/baseline test")
-    assert line.get_linestyle() == ":" and list(line.get_ydata()) == [2.5, 1.5] and "test by epoch" in texts(fig)
+    assert line.get_linestyle() == "-" and list(line.get_ydata()) == [2.5, 1.5] and "test by epoch" in texts(fig)
     assert not lines(fig.axes[1], "net/baseline test")
 
 
@@ -85,10 +88,10 @@ def test_records_from_before_test_loss_can_be_drawn():
 
 def test_regression_has_one_panel_in_square_pixels():
     ax, = plots.draw_curves([record("keypoints/adam", train_loss=[9, 8], valid_loss=[9, 8])]).axes
-    assert ax.get_ylabel() == "MSE (px²)"
+    assert ax.get_title("left") == "MSE (px²)" and ax.get_yscale() == "log"  # as all of this report
     elsewhere = record("adhoc/mine", valid_loss=[9, 8])
     elsewhere["data"]["name"] = "faces21"
-    assert plots.draw_curves([elsewhere]).axes[0].get_ylabel() == "MSE (px²)"
+    assert plots.draw_curves([elsewhere]).axes[0].get_title("left") == "valid MSE (px²)"
 
 
 def test_last_epochs_get_a_panel_with_a_range_of_their_own():
@@ -97,7 +100,7 @@ def test_last_epochs_get_a_panel_with_a_range_of_their_own():
     whole, last = fig.axes
     assert 200 < last.get_xlim()[0] <= 201 and 250 <= last.get_xlim()[1] < 252
     assert list(lines(last, "keypoints/adam valid")[0].get_xdata()) == list(range(201, 251))
-    assert last.get_ylim()[1] < 20 < whole.get_ylim()[1] and "last 50 epochs" in texts(fig)
+    assert last.get_ylim()[1] < 20 < whole.get_ylim()[1] and "MSE (px²), last 50 epochs" in texts(fig)
     of_classes = record("net/bn", train_loss=down(2, 1), train_acc=down(0.1, 0.6))
     assert len(plots.draw_curves([of_classes], last=10).axes) == 4
     short = record("keypoints/adam", valid_loss=[9, 8])
@@ -163,9 +166,9 @@ def test_diverged_and_unfinished_are_in_the_legend_and_marked():
                              record("net/c", 1, seed=1, status="diverged", train_loss=[None])])
     said = {"a (diverged, epoch 7)", "b (unfinished, epoch 180)", "c (2 seeds; seed 1 diverged, epoch 1)"}
     assert said <= set(texts(fig))
-    cross, = lines(fig.axes[0], "net/a diverged")
+    cross, = lines(fig.axes[0], "net/a lost")
     assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (6, 8)
-    assert lines(fig.axes[0], "net/c diverged")[0].get_xdata()[0] == 1
+    assert lines(fig.axes[0], "net/c lost")[0].get_xdata()[0] == 1
 
 
 def test_a_run_without_a_single_finite_number_can_be_drawn(tmp_path):
@@ -191,7 +194,7 @@ def test_many_runs_have_colours_of_their_own():
 
 
 def test_runs_of_the_same_name_keep_their_report():
-    fig = plots.draw_curves([record("net/adam", valid_loss=[2, 1]), record("keypoints/adam", valid_loss=[2, 1])])
+    fig = plots.draw_curves([record("net/adam", valid_loss=[2, 1]), record("keypoints/adam", valid_loss=[3, 1])])
     assert {"net/adam", "keypoints/adam"} <= set(texts(fig)) and "adam" not in texts(fig)
 
 
@@ -202,7 +205,7 @@ def test_the_same_records_give_the_same_bytes_and_no_rubbish(tmp_path, monkeypat
     assert (out / "a.png").read_bytes() == (out / "b.png").read_bytes()
     assert b"Software" not in (out / "a.png").read_bytes()  # matplotlib's version would change the bytes
     with monkeypatch.context() as patch:  # a failure while writing leaves the old picture whole
-        patch.setattr(plots.Figure, "savefig", lambda self, path, **_: (path.write_bytes(b"half"), 1 / 0))
+        patch.setattr(Figure, "savefig", lambda self, path, **_: (path.write_bytes(b"half"), 1 / 0))
         with pytest.raises(ZeroDivisionError):
             plots.curves([rec], out / "a.png")
     assert (out / "a.png").read_bytes() == (out / "b.png").read_bytes()
@@ -240,33 +243,36 @@ def test_a_fall_of_the_learning_rate_is_marked_where_all_runs_share_it():
 def test_by_epoch_shows_measured_and_reported():
     rec = [by_epochs("net/a", 0.1, 0.2, 0.4), by_epochs("net/a", 0.2, 0.4, 0.6, seed=1),
            by_epochs("net/b", 0.3, 0.5, test_acc=0.9, train_acc=[0, 1])]
-    fig = plots.draw_by_epoch(rec, {"net/a": {3: 0.45, 1: 0.25}})
+    numbers = [printed("net/a", "test_acc", epoch, accuracy)
+               for epoch, accuracy in ((3, 0.45), (1, 0.25), (4, 0.5), (2, 0.35))]
+    fig = plots.draw_by_epoch(rec, Context(printed=numbers))
     ax, = fig.axes
     assert sorted(line.get_label() for line in ax.lines) == ["net/a reported", "net/a test", "net/b test"]
     line, = lines(ax, "net/a test")
-    assert np.allclose(line.get_xydata(), [(1, 15), (2, 30), (3, 50)]) and line.get_linestyle() == "-"
+    assert np.allclose(line.get_xydata()[:3], [(1, 15), (2, 30), (3, 50)]) and line.get_linestyle() == "-"
     corners = {(x, round(y, 6)) for path in ax.collections[0].get_paths() for x, y in path.vertices}
     assert len(ax.collections) == 1 and {(1, 10), (1, 20), (3, 40), (3, 60)} <= corners
     told, = lines(ax, "net/a reported")
-    assert np.allclose(told.get_xydata(), [(1, 25), (3, 45)]) and told.get_linestyle() == "--"
+    assert np.allclose(told.get_xydata(), [(1, 25), (2, 35), (3, 45), (4, 50)]) and told.get_linestyle() == "--"
     assert told.get_color() == line.get_color() != lines(ax, "net/b test")[0].get_color()
     assert told.get_markerfacecolor() == "white"
     shorter = lines(ax, "net/b test")[0].get_ydata()
     assert list(shorter[:2]) == [30, 50] and np.ma.is_masked(shorter[2])
     said = texts(fig)
-    once = ("a", "b", "measured (1–2 seeds)", "reported", "test accuracy (%)", "epoch")
-    assert [said.count(text) for text in once] == [1] * 6
+    once = ("a (2 seeds)", "b", "reported", "test accuracy (%)", "epoch")
+    assert [said.count(text) for text in once] == [1] * 5
     assert all(tick == int(tick) for tick in ax.get_xticks())
 
 
 def test_by_epoch_without_reported_values():
-    fig = plots.draw_by_epoch([by_epochs("net/a", 0.1, 0.2)], {})
-    assert "measured (1 seed)" in texts(fig) and "reported" not in texts(fig)
-    assert "reported" not in texts(plots.draw_by_epoch([by_epochs("net/a", 0.1, 0.2)], {"net/a": {}}))
+    other = Context(printed=[printed("net/a", "train_loss", 2, 1.5)])
+    for context in (Context(), other):
+        assert "reported" not in texts(plots.draw_by_epoch([by_epochs("net/a", 0.1, 0.2)], context))
 
 
 def test_by_epoch_has_room_for_all_that_was_reported():
-    fig = plots.draw_by_epoch([by_epochs("net/a", 0.1, 0.2)], {"net/b": {1: 0.3, 12: 0.9}})
+    numbers = [printed("net/b", "test_acc", 1, 0.3), printed("net/b", "test_acc", 12, 0.9)]
+    fig = plots.draw_by_epoch([by_epochs("net/a", 0.1, 0.2)], Context(printed=numbers))
     low, high = fig.axes[0].get_xlim()
     assert low < 1 and 12 <= high < 13 and fig.axes[0].get_ylim()[1] > 90
     assert {"a", "b (not measured)"} <= set(texts(fig))
@@ -274,17 +280,17 @@ def test_by_epoch_has_room_for_all_that_was_reported():
 
 def test_by_epoch_marks_divergence_and_generated_data():
     fig = plots.draw_by_epoch([by_epochs("net/a", 0.3, 0.1, status="diverged", synthetic=True),
-                               by_epochs("net/b", 0.3, 0.4)], {})
-    cross, = lines(fig.axes[0], "net/a diverged")
+                               by_epochs("net/b", 0.3, 0.4)])
+    cross, = lines(fig.axes[0], "net/a lost")
     assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (2, 10)
-    assert {"a (diverged)", "b", "a: generated data, not a measurement"} <= set(texts(fig))
+    assert {"a (diverged, epoch 2)", "b", "a: generated data, not a measurement"} <= set(texts(fig))
 
 
 def test_by_epoch_needs_test_accuracies(tmp_path):
     with pytest.raises(ValueError, match="test accuracy by epoch"):
-        plots.by_epoch([classes("net/a", test_acc=0.5)], {"net/a": {1: 0.5}}, tmp_path / "none.png")
+        plots.by_epoch([classes("net/a", test_acc=0.5)], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
-    fig = plots.draw_by_epoch([classes("net/a"), by_epochs("net/b", 0.3)], {})
+    fig = plots.draw_by_epoch([classes("net/a"), by_epochs("net/b", 0.3)])
     assert "a" not in texts(fig) and "b" in texts(fig)
 
 
@@ -318,7 +324,7 @@ def test_accuracy_against_a_setting_says_what_is_not_measured_and_what_is_genera
     records += [record("c/other-10", seed=seed, valid_loss=[1], test_acc=0.9) for seed in (0, 1)]
     fig = plots.draw_against(records, {"c/noise-10": 0.1, "c/denoise-0": 0}, {}, "label_noise")
     ax, = fig.axes
-    assert lines(ax, "c/noise mean")[0].get_color() == plots.COLOURS[0]  # it was given first, whatever its value
+    assert lines(ax, "c/noise mean")[0].get_color() == panels.COLOURS[0]  # it was given first, whatever its value
     assert {"noise: generated data, not a measurement", "denoise (not measured)"} <= set(texts(fig))
     assert "reported" not in texts(fig) and not lines(ax, "c/denoise mean")
     assert "measured (1 seed)" in texts(fig)  # other-10 has no value here
@@ -350,7 +356,7 @@ def test_single_shows_train_valid_test_and_the_best_epoch():
     for metric, fig in figures.items():
         ax, = fig.axes
         assert list(lines(ax, "best valid epoch")[0].get_xdata()) == [2, 2]
-        assert ax.get_title("left") == "mlp_cnn/a, seed 3"
+        assert "mlp_cnn/a, seed 3" in texts(fig)
         drawn = [lines(ax, f"mlp_cnn/a {part}")[0] for part in ("train", "valid", "test")]
         assert len({line.get_color() for line in drawn}) == 3
         assert [line.get_linestyle() for line in drawn] == ["--", "-", ":"]
@@ -391,7 +397,8 @@ def test_single_run_that_diverged_or_saw_generated_data_says_so():
     fig.draw_without_rendering()
     legend = fig.legends[0].get_window_extent()
     assert legend.x0 >= 0 and legend.x1 <= fig.bbox.width  # six keys take two rows
-    said = {"x/a, seed 0 (diverged)", "generated data, not a measurement", "diverged", "▲ loss: up to 1e+09"}
+    said = {"x/a, seed 0 (diverged)", "generated data, not a measurement", "diverged or blew up",
+            "▲ loss: up to 1e+09"}
     assert said <= set(texts(fig))
 
 
@@ -405,6 +412,6 @@ def test_importing_plots_needs_neither_torch_nor_a_backend():
 
 def test_legends_say_which_runs_were_made_in_bfloat16():
     full, half = record("a/b", valid=[1.0]), {**record("a/b", seed=1, valid=[1.0]), "precision": "bfloat16"}
-    assert plots._note([full]) == "" and plots._note([half]) == " (bfloat16)"
-    assert plots._note([full, half]) == " (2 seeds; bfloat16)" and plots._brief([half]) == " (bfloat16)"
-    assert plots._brief([full, half]) == " (1 of 2 bfloat16)" and plots._brief([full]) == ""
+    assert panels.note([full]) == "" and panels.note([half]) == " (bfloat16)"
+    assert panels.note([full, half]) == " (2 seeds; bfloat16)" and panels.brief([half]) == " (bfloat16)"
+    assert panels.brief([full, half]) == " (1 of 2 bfloat16)" and panels.brief([full]) == ""

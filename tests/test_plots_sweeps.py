@@ -18,8 +18,9 @@ def test_sweep_has_a_line_per_value_in_every_panel():
     fig = plots.draw_sweep(rec, {"mlp_cnn/b": 0.9, "mlp_cnn/a": 0.5}, "dropout")
     axes = panels(fig)
     assert len(fig.axes) == 5
-    assert [ax.get_ylabel() for ax in fig.axes] == [
-        "train loss", "valid loss", "train accuracy (%)", "valid accuracy (%)", "final valid accuracy (%)"]
+    assert [ax.get_title("left") for ax in fig.axes] == [
+        "train loss", "valid loss", "train accuracy (%)", "valid accuracy (%)",
+        "final valid accuracy (%): median of the last 10 epochs"]
     for (name, ax), column in zip(axes.items(), ("train_loss", "valid_loss", "train_acc", "valid_acc")):
         part = name.split()[0]
         assert [line.get_label() for line in ax.lines] == [f"mlp_cnn/a {part}", f"mlp_cnn/b {part}"]
@@ -58,7 +59,7 @@ def test_final_is_the_median_of_the_last_ten_epochs_of_each_seed():
     assert ends == [(0.2, 50), (0.2, 50), (0.4, 70), (0.4, 50)]
     mean, = lines(ax, "mean")
     assert np.allclose(mean.get_xydata(), [(0.2, 50), (0.4, 60)])
-    assert ax.get_title("left") == "final: median of the last 10 epochs; line: mean of 2 seeds"
+    assert ax.get_title("left") == "final valid accuracy (%): median of the last 10 epochs; line: mean of 2 seeds"
     assert ax.get_xlabel() == "dropout"
     low, high = ax.get_ylim()
     assert low < 50 and 70 < high
@@ -67,9 +68,9 @@ def test_final_is_the_median_of_the_last_ten_epochs_of_each_seed():
 def test_short_sweep_says_how_many_epochs_are_final():
     ax = panels(plots.draw_sweep([classes("x/a", valid_acc=[0.1, 0.5, 0.2], n=3)], {"x/a": 0}, "dropout"))["final"]
     assert lines(ax, "x/a final")[0].get_ydata()[0] == 20
-    assert ax.get_title("left") == "final: median of the last 3 epochs"
+    assert ax.get_title("left") == "final valid accuracy (%): median of the last 3 epochs"
     ax = panels(plots.draw_sweep([classes("x/a", n=1)], {"x/a": 0}, "dropout"))["final"]
-    assert ax.get_title("left") == "final: median of the last 1 epoch"
+    assert ax.get_title("left") == "final valid accuracy (%): median of the last 1 epoch"
 
 
 def test_swept_values_are_the_ticks_and_log_is_as_asked():
@@ -116,16 +117,16 @@ def test_diverged_value_is_marked_and_leaves_a_gap():
     rec = [classes("x/a"), bad, classes("x/c", 0.6)]
     fig = plots.draw_sweep(rec, {"x/a": 0.1, "x/b": 0.2, "x/c": 0.3}, "lr")
     axes = panels(fig)
-    assert "0.2 (diverged)" in texts(fig) and "diverged" in texts(fig)
+    assert "0.2 (diverged)" in texts(fig) and "diverged or blew up" in texts(fig)
     for name in ("train loss", "valid loss"):
         assert axes[name].get_ylim()[1] < 5
-        cross, = lines(axes[name], "x/b diverged")
+        cross, = lines(axes[name], "x/b lost")
         assert cross.get_xdata()[0] == 3 and cross.get_transform() == axes[name].get_xaxis_transform()
         assert list(lines(axes[name], "x/b above the axis")[0].get_xdata()) == [2, 3]
-    cross, = lines(axes["valid acc"], "x/b diverged")
+    cross, = lines(axes["valid acc"], "x/b lost")
     assert (cross.get_xdata()[0], cross.get_ydata()[0], cross.get_marker()) == (4, 10, "x")
-    assert len(lines(axes["train acc"], "x/b diverged")) == 1
-    cross, = lines(axes["final"], "x/b diverged")
+    assert len(lines(axes["train acc"], "x/b lost")) == 1
+    cross, = lines(axes["final"], "x/b lost")
     assert (cross.get_xdata()[0], cross.get_marker()) == (0.2, "x") and cross.get_ydata()[0] < 0.1
     assert cross.get_transform() == axes["final"].get_xaxis_transform() and not lines(axes["final"], "x/b final")
     assert np.isnan(lines(axes["final"], "mean")[0].get_ydata()).tolist() == [False, True, False]
@@ -137,10 +138,10 @@ def test_one_diverged_seed_is_marked_beside_the_others():
     fig = plots.draw_sweep(rec, {"x/a": 0.1, "x/b": 0.2}, "lr")
     ax = panels(fig)["final"]
     assert "0.1 (1 of 2 diverged)" in texts(fig)
-    assert len(lines(ax, "x/a diverged")) == len(lines(ax, "x/a final")) == 1
+    assert len(lines(ax, "x/a lost")) == len(lines(ax, "x/a final")) == 1
     assert list(lines(ax, "mean")[0].get_ydata()) == [40, 50]
-    assert ax.get_title("left") == ("final: median of the last 10 epochs; line: mean of 1–2 seeds, "
-                                    "less those that diverged")
+    assert ax.get_title("left") == ("final valid accuracy (%): median of the last 10 epochs; line: mean of 1–2 "
+                                    "seeds, without those that diverged or blew up")
 
 
 def test_cross_of_the_final_panel_is_below_every_point():
@@ -148,14 +149,14 @@ def test_cross_of_the_final_panel_is_below_every_point():
     ax = panels(plots.draw_sweep(rec, {"x/a": 0.1, "x/b": 0.2}, "lr"))["final"]
     point = ax.transData.transform((0.1, lines(ax, "x/a final")[0].get_ydata()[0]))
     lowest = ax.transAxes.inverted().transform(point)[1]
-    assert lowest > lines(ax, "x/a diverged")[0].get_ydata()[0] + 0.04
+    assert lowest > lines(ax, "x/a lost")[0].get_ydata()[0] + 0.04
 
 
 def test_all_diverged_can_be_drawn(tmp_path):
     bad = {"n": 1, "status": "diverged", "train_loss": [None], "valid_loss": [None]}
     rec = [classes(f"x/{i}", **bad) for i in range(3)]
     final = panels(plots.draw_sweep(rec, {r["run"]: i for i, r in enumerate(rec)}, "dropout"))["final"]
-    assert not len(final.get_yticks()) and all(lines(final, f"x/{i} diverged") for i in range(3))
+    assert not len(final.get_yticks()) and all(lines(final, f"x/{i} lost") for i in range(3))
     assert not lines(final, "x/0 final")
     for rec in (record("x/a", 1, status="diverged", train_loss=[None]),
                 record("x/a", train_loss=[0, 0], valid_loss=[0, 0]),
@@ -197,7 +198,8 @@ def test_sweep_of_landmark_nets_ends_in_their_loss():
     rec = [record(f"keypoints/{i}", train_loss=down(900, 5), valid_loss=loss) for i, loss in enumerate(losses)]
     values = {"keypoints/0": 0.01, "keypoints/1": 0.001, "keypoints/2": 0.1}
     fig = plots.draw_sweep(rec, values, "learning rate", log=True)
-    assert [ax.get_ylabel() for ax in fig.axes] == ["train MSE (px²)", "valid MSE (px²)", "final valid MSE (px²)"]
+    assert [ax.get_title("left").partition("\n")[0] for ax in fig.axes] == [
+        "train MSE (px²)", "valid MSE (px²)", "final valid MSE (px²): median of the last 10 epochs"]
     final = fig.axes[2]
     assert lines(final, "keypoints/0 final")[0].get_ydata()[0] == pytest.approx(np.median(down(900, 8)[-10:]))
     assert final.get_ylim()[1] < 100

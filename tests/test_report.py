@@ -58,8 +58,10 @@ def test_a_comparison_is_drawn_printed_and_judged(tmp_path, drawn, capsys):
     assert report.make_exp(DECLARED, ["optimizer"], options_for(tmp_path))
     printed = capsys.readouterr().out
     text = (tmp_path / "figures/exp-optimizer/table.md").read_text()
-    assert printed.startswith("\nexp-optimizer: SGD against Adam.\n| run ") and text in printed
-    assert re.search(r"^\| N3 +\| Adam beats SGD by at least 5 points +\| holds ", text, re.MULTILINE)
+    assert printed.startswith("\nexp-optimizer: SGD against Adam.\n| claim ") and text in printed
+    verdicts, table = text.index("| claim"), text.index("| run ")
+    assert verdicts < table < text.index("Δ is the difference") and "<" not in text  # verdicts first, and no HTML
+    assert re.search(r"^\| \*\*N3\*\* +\| Adam beats SGD by at least 5 points .*one seed: looks so", text, re.MULTILINE)
     assert "N10" not in text and "L1" not in text  # the one needs no run, the others have none
     assert "Measured on EPYC with torch 2.11; data: batches." in text
     assert printed.endswith(f"wrote {tmp_path}/figures/exp-optimizer/curves.png\nstatus: 2 done\n")
@@ -160,9 +162,9 @@ def test_a_second_name_shows_the_records_of_its_run(tmp_path):
 
 def test_nets_are_asked_for_their_answers(tmp_path, monkeypatch):
     finish_net(tmp_path, "net/adam", 0.56)
-    monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: {"of": (record["run"], folder, data_dir)})
+    monkeypatch.setattr(ask, "described", lambda record, *of: {"run": record["run"], "described": of})
     assert report.records_of(DECLARED, "optimizer", options_for(tmp_path)) == [
-        {"of": ("net/adam", tmp_path / "net/adam/seed0", "data")}]
+        {"run": "net/adam", "described": (tmp_path / "net/adam/seed0", "data")}]
 
 
 # ---- the command line -----------------------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ def judged(sides_by_seed, unit, monkeypatch, threshold=None, printed=None):
 @pytest.mark.parametrize("unit, by_seed, measured, difference", [
     (verdicts.POINTS, {0: (0.6123, 0.5623)}, "61.2 and 56.2 %", "+5.0 points"),
     (verdicts.POINTS, {0: (0.60, 0.5), 1: (0.62, 0.5)}, "61.0 and 50.0 %", "+11.0 [-1.7, +23.7] points"),
+    (verdicts.GAINS, {0: (0.05, 0.02)}, "5.0 and 2.0 points", "+3.0 points"),
     (verdicts.PERCENT, {0: (0.25,)}, "25.0 %", "25.0 %"), (verdicts.LOSS, {0: (1.2, 1.3)}, "1.200 and 1.300", "-0.1"),
     (verdicts.TIMES, {0: (12.0, 8.0)}, "12.0 and 8.000", "1.50 times"),
     (verdicts.PX2, {0: (1e8, 8.0)}, "1e+08 and 8.000", "+1e+08 px²"),
