@@ -95,7 +95,8 @@ def panels_of_metric(groups, runs, metric, name, split):
             columns[part] = f"{part}_{metric}"
     if not split or len(columns) < 2:
         title = f"{next(iter(columns))} {name}" if len(columns) == 1 else name
-        return [Panel(title, runs, columns, is_accuracy, split and len(columns) == 1, "test" not in columns, name)]
+        has_test = "test" not in columns or "valid" in columns  # else its curve ends there
+        return [Panel(title, runs, columns, is_accuracy, split and len(columns) == 1, has_test, name)]
     panels = []
     for part, quantity in columns.items():
         mine = [run for run in runs if table(groups[run], quantity, epochs).count()]
@@ -447,7 +448,7 @@ def test_accuracies(group):
 
 # ---- single runs ----------------------------------------------------------------------------------------------------
 
-def single(record, settings, out, prefix=""):
+def single(record, settings, out, prefix="", context=Context()):
     """Writes the pictures of one record into the folder `out`; see draw_single. Returns their paths.
 
     settings: the values of model, batch size, learning rate and dropout, None for one that the net does not have. The
@@ -455,13 +456,13 @@ def single(record, settings, out, prefix=""):
     """
     name = "_".join(value if isinstance(value, str) else as_typed(value or 0) for value in settings)
     paths = []
-    for metric, fig in draw_single(record).items():
+    for metric, fig in draw_single(record, context).items():
         paths.append(Path(out) / f"{prefix}{metric}_{name}.png")
         save(fig, paths[-1])
     return paths
 
 
-def draw_single(record):
+def draw_single(record, context=Context()):
     """Returns {"loss": Figure, "acc": Figure} of one record, the latter if it has accuracies.
 
     Train, valid and test by epoch, the best valid epoch as a line (highest accuracy, or lowest loss where there is
@@ -476,11 +477,11 @@ def draw_single(record):
     for metric in metrics_of([record]):
         names = {"loss": "MSE (px²)" if of_landmarks(groups) else "loss", "acc": "accuracy (%)"}
         panel, = panels_of_metric(groups, [run], metric, names[metric], False)
-        scale, = loss_scales([panel], groups, epochs)
+        scale, = loss_scales([panel], groups, epochs, context)
         with matplotlib.rc_context(STYLE):
             figures[metric] = fig = empty_figure(7, 3.8)
             ax, keys = fig.subplots(), keys_of()
-            used = draw_panel(ax, panel, groups, looks, {run: names[metric]}, Context(), epochs, scale)
+            used = draw_panel(ax, panel, groups, looks, {run: names[metric]}, context, epochs, scale)
             if score.count():
                 best = int(score.argmax()) + 1
                 ax.axvline(best, **GREY, linewidth=0.8, zorder=1, label="best valid epoch")
@@ -490,7 +491,7 @@ def draw_single(record):
                 look = looks[run, part]
                 keys[part].set(**look, markerfacecolor=look["color"] if part == "valid" else "white")
             keys["only test"].set(**looks[run, "test"])
-            title = f"{run}, seed {record['seed']}{brief([record])}"
+            title = context.title or f"{run}, seed {record['seed']}{brief([record])}"
             add_legends(fig, {}, looks, keys, used, title, warning_of(groups, {run: run}))
     return figures
 

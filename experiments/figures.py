@@ -239,7 +239,9 @@ def singles_of(comparison, _):
             return []
         flags = comparison.flags(comparison.runs[0])
         settings = [number_or_text(flags.get(flag)) for flag in ("model", "batch-size", "lr", "dropout")]
-        return plots.single(firsts[0], settings, comparison.out, f"{comparison.prefix}single-")
+        name = f"exp-{comparison.name}: {title_of(firsts[0])}"
+        context = comparison.context._replace(title=name, losses={}, by_update=False)
+        return plots.single(firsts[0], settings, comparison.out, f"{comparison.prefix}single-", context)
     paths = []
     for run in dict.fromkeys(record["run"] for record in comparison.records if record["seed"] == comparison.seed):
         paths += single(Path(comparison.runs_dir, run, f"seed{comparison.seed}"), Path(comparison.out) / short(run))
@@ -264,7 +266,8 @@ def faces_of(comparison, _):
         return []
     path = comparison.path("faces")
     try:
-        drawn = faces(folders, path, comparison.data_dir, not comparison.for_results, comparison.context.title)
+        title = f"exp-{comparison.name}: true and predicted landmarks on held-out faces"
+        drawn = faces(folders, path, comparison.data_dir, not comparison.for_results, title)
     except DataError as e:  # a folder of runs that came without its data
         print(f"report.py: no picture of faces: {e}", file=sys.stderr)
         return []

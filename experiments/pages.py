@@ -192,7 +192,8 @@ def headline(declared, report, found, language):
     if mine:
         said = words["seed" if len(mine) == 1 else "seeds"].format(measured(mine, metric), len(mine))
     name = QUANTITIES[language].get(metric, metric.replace("_", " "))
-    return [f"`{declarations.short(run)}`{words['between']}{name}", printed_number(quantity, text) + unit if text else "–", said]
+    reported = printed_number(quantity, text) + unit if text else "–"
+    return [f"`{declarations.short(run)}`{words['between']}{name}", reported, said]
 
 
 def claims_cell(declared, report, found, language):

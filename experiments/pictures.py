@@ -56,11 +56,9 @@ def draw_faces(shown, photo=True, generated=(), title="", best=None):
         for ax, head in zip(grid[0], shown["heads"]):
             ax.set_title(head, fontsize=9)
         fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=1.8)
-        warning = panels.warning_for([run for run in runs if run in generated], names)
         if best:
-            lost = ", ".join(names[run] for run in best)
-            warning = "\n".join(filter(None, [f"{lost} blew up: weights of the best epoch", warning]))
-        write_title(fig, title, warning)
+            title += f"\n{', '.join(names[run] for run in best)} blew up: weights of the best epoch"
+        write_title(fig, title, panels.warning_for([run for run in runs if run in generated], names))
     return fig
 
 
@@ -83,7 +81,7 @@ def _draw_face(ax, picture, true, predicted):
         text = f"{mse:.3g} px²" if mse < 1000 or mse >= 1e5 else f"{mse:,.0f} px²"
     outside = int(((predicted < 0) | (predicted > 112)).any(1).sum())
     if outside:
-        text += f", {outside} outside"
+        text += f"\n{outside} outside"
     ax.set_xlabel(text, fontsize=8, labelpad=2)
     ax.set(xlim=(0, 112), ylim=(112, 0), xticks=[], yticks=[], aspect="equal", facecolor="white")
 

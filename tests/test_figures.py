@@ -55,9 +55,9 @@ def test_importing_figures_loads_neither_torch_nor_matplotlib():
 
 
 def test_the_committed_pictures_of_a_comparison(tmp_path):
-    mine = ["exp-adam-against.png", "exp-adam-by-epoch.png", "exp-adam-confusion-base-lr-1.png",
-            "exp-adam-curves-2.png", "exp-adam-curves.png", "exp-adam-faces.png", "exp-adam-features-base.png",
-            "exp-adam-sweep-mlp.png"]
+    mine = ["exp-adam-against.png", "exp-adam-apart.png", "exp-adam-by-epoch.png", "exp-adam-by-update.png",
+            "exp-adam-confusion-base-lr-1.png", "exp-adam-curves-2.png", "exp-adam-curves.png", "exp-adam-faces.png",
+            "exp-adam-features-base.png", "exp-adam-single-acc_mlp_128_1e-05_0.5.png", "exp-adam-sweep-mlp.png"]
     others = ["exp-adam-sgd-faces.png", "exp-adam-curves-x.png", "exp-adam-single.png", "exp-adam-layers.png",
               "exp-adam-pick.png", "adam-curves.png", "exp-adam-curves.md", "exp-adam-sweep-sweep-mlp.png"]
     for name in mine + others:
@@ -70,7 +70,8 @@ def test_every_committed_picture_is_one_comparisons():
     folder, found = ROOT / "results/figures", []
     for name in declarations.declarations()["exp"]:
         found += figures.of_comparison(name, folder)
-    assert sorted(found) == sorted(folder.glob("*.png")) and found
+    committed = [path for path in sorted(folder.glob("*.png")) if path.name != "overview.png"]
+    assert sorted(found) == committed and found
 
 
 # ---- the figures of a comparison ------------------------------------------------------------------------------------
@@ -240,6 +241,96 @@ def test_single_runs_are_drawn_of_one_seed_and_for_the_results_of_one_run(tmp_pa
     assert figures.draw(declared, "y", records, tmp_path / "out", "exp-y-", for_results=True) == []
 
 
+# ---- the committed figures ------------------------------------------------------------------------------------------
+
+def test_a_committed_figure_compares_two_runs_that_have_curves(tmp_path):
+    declared = comparison({"a/b": "--epochs 9", "a/c": "--epochs 9", "a/once": "--epochs 1"}, "curves")
+    one, other, once = (classes(run) for run in declared["run"])
+
+    def draw(records, for_results):
+        return names_of(figures.draw(declared, "x", records, tmp_path, "exp-x-", for_results=for_results))
+    assert draw([one, once], True) == [] and draw([one, other, once], True) == ["exp-x-curves.png"]
+    assert draw([one], False) == ["exp-x-curves.png"]  # on the way, one may look at one run
+    assert draw([once], False) == []
+
+
+def test_a_run_of_one_epoch_is_left_to_the_table(tmp_path, drawn):
+    declared = comparison({"a/b": "--epochs 9", "a/c": "", "a/once": "--epochs 1"}, "curves")
+    figures.draw(declared, "x", [classes(run) for run in declared["run"]], tmp_path)
+    ax = drawn[f"{tmp_path}/curves.png"].axes[0]
+    assert lines(ax, "a/b train") and lines(ax, "a/c train") and not lines(ax, "a/once train")
+
+
+def test_committed_figures_that_are_drawn_no_more_are_removed(tmp_path):
+    declared = comparison({"a/b": "", "a/c": ""}, "curves", "faces")
+    kept = ["exp-x-faces.png", "exp-x-features-b.png", "exp-xy-curves.png", "exp-x-curves.png"]
+    for name in [*kept, "exp-x-curves-2.png", "exp-x-by-epoch.png", "exp-x-confusion-b.png"]:
+        (tmp_path / name).write_text("")
+    figures.draw(declared, "x", [classes("a/b"), classes("a/c")], tmp_path, "exp-x-", tmp_path, for_results=True)
+    assert sorted(names_of(tmp_path.iterdir())) == sorted(kept)  # faces need weights that may lie elsewhere
+    (tmp_path / "exp-x-by-epoch.png").write_text("")
+    figures.draw(declared, "x", [classes("a/b")], tmp_path, "exp-x-", tmp_path)
+    assert (tmp_path / "exp-x-by-epoch.png").exists()  # nothing is removed from a folder of one's own
+
+
+def test_a_confusion_matrix_is_committed_once(tmp_path, drawn):
+    declared = comparison({"a/b": "", "a/c": ""}, "confusion")
+    declared["exp"] |= {"w": ["a/c"], "y": ["a/c", "a/b"]}
+    declared["plots"] |= {"w": ["curves"], "y": ["confusion"]}
+    records = [{**classes(run), "described": {"confusion": {"test": [[1, 0], [0, 1]]}}} for run in ("a/b", "a/c")]
+    records[0]["data"]["name"] = "caltech35"
+    declared["exp"] = {"x": ["a/b"], "w": ["a/c"], "y": ["a/c", "a/b"]}
+    assert figures.drawn_elsewhere(declared, "y") == {"a/b": "x"} and figures.drawn_elsewhere(declared, "w") == {}
+    for name, found in (("x", ["b"]), ("y", ["c"])):
+        paths = figures.draw(declared, name, records, tmp_path, f"exp-{name}-", for_results=True)
+        assert names_of(paths) == [f"exp-{name}-confusion-{run}.png" for run in found]
+    assert len(figures.draw(declared, "y", records, tmp_path)) == 2  # of one's own runs, all are there
+    assert "boxed: classes 3 and 5" in texts(drawn[f"{tmp_path}/exp-x-confusion-b.png"])
+    assert not any("boxed" in text for text in texts(drawn[f"{tmp_path}/exp-y-confusion-c.png"]))
+
+
+def test_the_same_records_give_the_same_committed_files(tmp_path):
+    declared = comparison({"a/b": "--model m --batch-size 4", "a/c": "--model m --batch-size 8"}, "curves", "by-epoch",
+                          "apart:batch-size", want={"a/b": "test_acc=0.5 train_loss/4@2=0.5"})
+    records = [{**by_epochs(run, 0.1, 0.4, 0.3, seed=seed, train_loss=[3, 2, 1 + seed]), "steps": 10 * (seed + 1)}
+               for run in ("a/b", "a/c") for seed in (0, 1)]
+    found = []
+    for folder in ("one", "two"):
+        paths = figures.draw(declared, "x", records, tmp_path / folder, "exp-x-", for_results=True)
+        assert names_of(paths) == ["exp-x-curves.png", "exp-x-by-update.png", "exp-x-apart.png"]
+        found.append([path.read_bytes() for path in paths])
+    assert found[0] == found[1]
+
+
+def test_runs_that_differ_in_one_flag_have_a_panel_together(tmp_path, drawn):
+    flags = {f"a/{net}-{lr}": f"--model {net} --lr {lr} --epochs 3" for net in "mn" for lr in (1, 2)}
+    flags["a/n-2"] += " --flip"  # another flag differs, too
+    declared = comparison(flags, "apart:lr", want={"a/m-2": "valid_acc=0.4"})
+    recs = [classes(run, n=3) for run in flags]
+    fig_path, = figures.draw(declared, "x", recs, tmp_path)
+    fig = drawn[str(fig_path)]
+    assert fig_path.name == "apart.png" and len(fig.axes) == 2 and {"lr 1", "lr 2"} <= set(texts(fig))
+    assert lines(fig.axes[0], "a/m-1 valid") and lines(fig.axes[0], "a/m-2 valid")
+    assert figures.draw(declared, "x", recs[1:], tmp_path) == []  # a group of one
+
+
+def test_a_run_that_blew_up_ends_there_in_the_figures_of_a_comparison(tmp_path, drawn):
+    declared = comparison({"keypoints/b": ""}, "curves")
+    ruined = record("keypoints/b", train_loss=[9, 5, 5] + [1e9] * 12, valid_loss=[9] * 15)
+    figures.draw(declared, "x", [ruined], tmp_path)
+    assert "b (blew up, epoch 4)" in texts(drawn[f"{tmp_path}/curves.png"])
+    write(tmp_path / "runs", ruined)
+    figures.main(["curves", "--runs", str(tmp_path / "runs"), "--out", "made", "keypoints/b"])
+    assert "b (blew up, epoch 4)" in texts(drawn["made/curves.png"])
+
+
+def test_two_names_of_one_training_have_one_line(tmp_path, drawn):
+    declared = comparison({"a/b": "", "a/second": "", "a/c": ""}, "curves") | {"alias": {"a/second": "a/b"}}
+    figures.draw(declared, "x", [classes("a/b"), classes("a/c", 0.4)], tmp_path)
+    fig = drawn[f"{tmp_path}/curves.png"]
+    assert {"b = second", "c"} <= set(texts(fig)) and not lines(fig.axes[0], "a/second train")
+
+
 # ---- faces ----------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
@@ -301,7 +392,7 @@ def test_faces_of_a_comparison_have_a_photograph_unless_they_are_committed(nets,
     assert draw(0, True) == [] and len(asked) == 1  # one row compares nothing
     declared["exp"]["x"].append("keypoints/bn")
     assert draw(0, True) == ["exp-faces.png"] and not drawn[path].axes[0].images
-    assert "exp-x: what is compared" in texts(drawn[path])
+    assert "exp-x: true and predicted landmarks on held-out faces" in texts(drawn[path])
     assert draw(1) == [] and len(asked) == 2  # no weights of that seed: no net is asked
     assert draw(0, data_dir="nowhere") == [] and "no picture of faces: no faces there" in capsys.readouterr().err
 

@@ -18,7 +18,7 @@ README = f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n"
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """An empty project to write to. Nothing is drawn: what figures.draw and overview.overview were asked for is kept."""
+    """An empty project to write to. Nothing is drawn: it keeps what figures.draw and overview.overview were given."""
     drawn, overviews = [], []
     (tmp_path / "results").mkdir()
     (tmp_path / "README.md").write_text(README)

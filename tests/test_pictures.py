@@ -30,7 +30,7 @@ def test_faces_picture_has_a_row_per_run_and_says_the_error():
     assert np.array_equal(fig.axes[4].images[0].get_array(), shown["pictures"][1])
     true, predicted = fig.axes[0].lines
     assert np.allclose(true.get_xydata(), shown["true"][0].reshape(21, 2)) and set(predicted.get_xdata()) == {56}
-    assert fig.axes[3].get_xlabel().endswith("21 outside")
+    assert fig.axes[3].get_xlabel().endswith("\n21 outside")
     assert "bn: generated data, not a measurement" in texts(fig)
 
 
@@ -46,7 +46,7 @@ def test_faces_says_which_points_are_out_of_sight():
     predicted = np.full((3, 42), 50.0)
     predicted[1, :3], predicted[2, 0] = 5000, np.nan
     fig = pictures.draw_faces(asked(sgd=predicted))
-    assert [ax.get_xlabel() for ax in fig.axes] == ["0 px²", "1.75e+06 px², 2 outside", "not finite"]
+    assert [ax.get_xlabel() for ax in fig.axes] == ["0 px²", "1.75e+06 px²\n2 outside", "not finite"]
 
 
 def test_faces_without_photo_have_no_pixels():

@@ -152,7 +152,8 @@ def test_a_record_whose_source_was_made_with_other_flags_is_not_shown(tmp_path, 
 
 def test_a_second_name_shows_the_records_of_its_run(tmp_path):
     declared = {**DECLARED, "exp": {"x": ["net/again", "net/adam"], "y": ["net/again"]},
-                "alias": {"net/again": "net/adam"}, "run": {**DECLARED["run"], "net/again": DECLARED["run"]["net/adam"]}}
+                "alias": {"net/again": "net/adam"},
+                "run": {**DECLARED["run"], "net/again": DECLARED["run"]["net/adam"]}}
     finish_net(tmp_path, "net/adam", 0.56)
     finish_net(tmp_path, "net/again", 0.1, flags=DECLARED["run"]["net/adam"])  # nobody looks there
     for name in ("x", "y"):
