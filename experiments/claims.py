@@ -17,10 +17,14 @@ from experiments.words import markdown
 from experiments.thresholds import CHANGES
 
 HEAD = ["claim", "the report says", "reported", "measured", "difference [95 %]", "asked", "seeds", "verdict"]
+# What a verdict counts as.
 GROUPS = {verdicts.HOLDS: "holds", verdicts.FAILS: "does not hold", verdicts.UNDECIDED: "undecided",
-          verdicts.DEPENDS: "undecided", verdicts.LOOKS_SO: "one seed", verdicts.LOOKS_NOT_SO: "one seed",
-          verdicts.ONE_DEPENDS: "one seed", verdicts.NOT_JUDGEABLE: "not judgeable", verdicts.IN_PART: "not run",
+          verdicts.DEPENDS: "undecided", verdicts.LOOKS_SO: "looks so", verdicts.LOOKS_NOT_SO: "does not look so",
+          verdicts.ONE_DEPENDS: "undecided", verdicts.NOT_JUDGEABLE: "not judgeable", verdicts.IN_PART: "not run",
           verdicts.NOT_RUN: "not run"}
+IN_SHORT = {"holds": "Holds", "does not hold": "Does not hold", "undecided": "Undecided",
+            "looks so": "Looks so, by one seed", "does not look so": "Does not look so, by one seed",
+            "not judgeable": "Not judgeable", "not run": "Not run, or in part"}
 ABOUT = """\
 *Measured* is the mean over the seeds of what is compared, *difference* that of their difference (ratio, where the unit
 is "times") with its 95 % interval by Student's t, seed by seed. A claim *holds* where the whole interval is what is
@@ -124,11 +128,17 @@ def printed_record(declared, run):
 # ---- on a page ------------------------------------------------------------------------------------------------------
 
 def claims_table(declared, claims, records):
-    """The verdicts on some claims, a Markdown table: a row for each, and one for each part where there are several."""
+    """The verdicts on some claims, a Markdown table: a row for each, and one for each part where there are several.
+
+    Of a claim of which nothing was run the parts are left out.
+    """
     rows = []
     for claim in claims:
         word, judged = verdict(claim, records, declared)
         sentence = declared["claim"][claim]
+        if word == verdicts.NOT_RUN and len(judged) > 1:
+            rows.append([f"**{claim}**", sentence, "", "–", "–", "", "–", f"**{word}**"])
+            continue
         if len(judged) == 1:
             part = judged[0]
             rows.append([f"**{claim}**", sentence, part.reported, part.measured, part.difference, part.asked,
@@ -142,15 +152,21 @@ def claims_table(declared, claims, records):
 
 
 def tally(declared, claims, records):
-    """Returns {group: claims} of the groups holds, does not hold, undecided, one seed, not judgeable, not run.
+    """Returns {group: claims}, of the groups of GROUPS, in the order of IN_SHORT.
 
     A claim of which a part was not run and no other fails counts as not run. declared is there for the printed numbers.
     """
-    found = {group: [] for group in GROUPS.values()}
+    found = {group: [] for group in IN_SHORT}
     for claim in claims:
         word, _ = verdict(claim, records, declared)
         found[GROUPS[word]].append(claim)
     return found
+
+
+def in_short(declared, claims, records):
+    """One line on all claims: which hold, which do not, and so on."""
+    counted = tally(declared, claims, records)
+    return " · ".join(f"**{IN_SHORT[group]}**: {', '.join(names)}" for group, names in counted.items() if names)
 
 
 def thresholds_section(claims):
@@ -161,5 +177,5 @@ def thresholds_section(claims):
     changes = [[claim, date, what, why] for claim, date, what, why in CHANGES if claim in claims]
     if changes:
         lines += ["Changed after a first measurement was there:", ""]
-        lines += [f"- {claim}, {date}: {what}; {why}." for claim, date, what, why in changes]
+        lines += [f"- {claim}, {date}: {what}. Why: {why}." for claim, date, what, why in changes]
     return "\n".join([*lines, "", "</details>"])

@@ -19,11 +19,11 @@ READMES = {"README.md": "en", "README.zh.md": "zh"}
 HEADS = {"en": ["report", "about", "a headline", "reported", "measured", "claims"],
          "zh": ["报告", "内容", "代表结果", "报告值", "实测值", "论断"]}
 WORDS = {"en": {"report": "Report", "seeds": "{} ({} seeds)", "seed": "{} (1 seed)", "none": "not measured yet",
-                "claims": "{} of {} hold", "no claim": "none judged", "left": "; {}", "between": ", "},
+                "claims": "{} of {} hold", "one seed": "by one seed {} of {} look so", "left": "{} open",
+                "between": ", ", "then": "; "},
          "zh": {"report": "报告 ", "seeds": "{}（{} 个种子）", "seed": "{}（1 个种子）", "none": "尚未测量",
-                "claims": "{1} 条中 {0} 条成立", "no claim": "尚无定论", "left": "；{}", "between": "，"}}
-LEFT = {"en": {"undecided": "{} undecided", "not judgeable": "{} not judgeable", "not run": "{} not run"},
-        "zh": {"undecided": "{} 条未定", "not judgeable": "{} 条无法判定", "not run": "{} 条未运行"}}
+                "claims": "{1} 条中 {0} 条成立", "one seed": "单个种子：{1} 条中 {0} 条看似成立", "left": "{} 条未定",
+                "between": "，", "then": "；"}}
 QUANTITIES = {"en": {"test_acc": "test acc", "valid_acc": "valid acc", "train_acc": "train acc",
                      "valid_loss": "valid loss in px²", "best_valid_loss": "best valid loss in px²"},
               "zh": {"test_acc": "测试准确率", "valid_acc": "验证准确率", "train_acc": "训练准确率",
@@ -99,7 +99,8 @@ def page(declared, report, found, pairs=()):
     lines = [f"# {of_report['title']}", "",
              f"Made by `make report` from {made}; [where the numbers come from](#where-the-numbers-come-from).", ""]
     if of_report["claims"]:
-        lines += ["## Verdicts", "", claims.claims_table(declared, of_report["claims"], found), "",
+        lines += ["## Verdicts", "", claims.in_short(declared, of_report["claims"], found), "",
+                  claims.claims_table(declared, of_report["claims"], found), "",
                   claims.thresholds_section(of_report["claims"]), ""]
     measured_now, unmeasured = [], []
     for name in comparisons_of(declared, report):
@@ -197,12 +198,14 @@ def headline(declared, report, found, language):
 
 
 def claims_cell(declared, report, found, language):
-    """How many of a report's claims hold, of those that were judged, and how many were not; one seed decides none."""
+    """How many of a report's claims hold, of those that were judged; how many look so by one seed; how many are open."""
     counted = claims.tally(declared, declared["pages"][report]["claims"], found)
     numbers = {word: len(names) for word, names in counted.items()}
-    numbers["undecided"] += numbers["one seed"]
-    words = WORDS[language]
-    judged = numbers["holds"] + numbers["does not hold"]
-    text = words["claims"].format(numbers["holds"], judged) if judged else words["no claim"]
-    left = [said.format(numbers[word]) for word, said in LEFT[language].items() if numbers[word]]
-    return text + (words["left"].format(words["between"].join(left)) if left else "")
+    words, said = WORDS[language], []
+    for how, yes, no in (("claims", "holds", "does not hold"), ("one seed", "looks so", "does not look so")):
+        if numbers[yes] + numbers[no]:
+            said.append(words[how].format(numbers[yes], numbers[yes] + numbers[no]))
+    left = numbers["undecided"] + numbers["not judgeable"] + numbers["not run"]
+    if left:
+        said.append(words["left"].format(left))
+    return words["then"].join(said)

@@ -367,6 +367,8 @@ def test_the_table_of_claims_has_a_row_for_each_and_one_for_each_part_of_several
     assert rows[3] == ["**N4**", "StepLR", "", "", "", "", "", "**measured in part**"]
     assert rows[4][1:] == ["– SGD: test accuracy, with StepLR minus without", "–", "60.0 and 56.0 %", "+4.0 points",
                            "at least 2 points", "1", "one seed: looks so"]
+    nothing = claims.claims_table(declared, ["N4"], [])
+    assert len(nothing.splitlines()) == 3 and "**not run**" in nothing  # its parts would say no more
     assert rows[5][1:] == ["– Adam: test accuracy, with StepLR minus without", "–", "–", "–", "less than 2 points", "–",
                            "not run"]
     assert len(rows) == 8
@@ -376,14 +378,17 @@ def test_the_claims_are_counted_by_what_came_out():
     declared = {"want": {}}
     three = of_seeds(*[net_records()] * 3)
     found = claims.tally(declared, ["N3", "N10", "N8", "M1"], three)
-    assert found == {"holds": ["N3", "N8"], "does not hold": ["N10"], "undecided": [], "one seed": [],
-                     "not judgeable": [], "not run": ["M1"]}
-    assert claims.tally(declared, ["N3"], net_records())["one seed"] == ["N3"]
+    assert found == {"holds": ["N3", "N8"], "does not hold": ["N10"], "looks so": [], "does not look so": [],
+                     "undecided": [], "not judgeable": [], "not run": ["M1"]}
+    assert claims.in_short(declared, ["N3", "N10", "N8", "M1"], three) == (
+        "**Holds**: N3, N8 · **Does not hold**: N10 · **Not run, or in part**: M1")
+    assert claims.tally(declared, ["N3"], net_records())["looks so"] == ["N3"]
+    assert claims.tally(declared, ["N3"], net_records(adam=0.5))["does not look so"] == ["N3"]
 
 
 def test_what_was_changed_after_a_measurement_is_said_below_the_table():
     said = claims.thresholds_section(["C5", "C7"])
-    assert "- C5, 2026-11-20: less than 5 % on train became less than 10 %; changed when 5.1 % was seen." in said
+    assert "- C5, 2026-11-20: less than 5 % on train became less than 10 %. Why: changed when 5.1 % was seen." in said
     assert "- C7" in said and "- L4" not in said
     assert "Changed" not in claims.thresholds_section(["N3"])
 

@@ -392,7 +392,7 @@ def test_faces_of_a_comparison_have_a_photograph_unless_they_are_committed(nets,
     assert draw(0, True) == [] and len(asked) == 1  # one row compares nothing
     declared["exp"]["x"].append("keypoints/bn")
     assert draw(0, True) == ["exp-faces.png"] and not drawn[path].axes[0].images
-    assert "exp-x: true and predicted landmarks on held-out faces" in texts(drawn[path])
+    assert "exp-x: true and predicted landmarks on held-out faces" in " ".join(texts(drawn[path]))
     assert draw(1) == [] and len(asked) == 2  # no weights of that seed: no net is asked
     assert draw(0, data_dir="nowhere") == [] and "no picture of faces: no faces there" in capsys.readouterr().err
 

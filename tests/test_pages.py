@@ -78,7 +78,8 @@ def test_a_page_begins_with_its_verdicts(made):
     for file, text in made.items():
         if file not in (*pages.READMES, "results/costs.md"):
             lines = text.splitlines()
-            assert lines[0].startswith("# Report") and lines[4] == "## Verdicts" and lines[6].startswith("| claim")
+            assert lines[0].startswith("# Report") and lines[4] == "## Verdicts" and lines[8].startswith("| claim")
+            assert lines[6].startswith("**")  # all verdicts in a line
             assert lines.count("## Findings") == lines.count("## What differs from the report") == 1
             assert text.count("<details>") == text.count("</details>")
             assert "{" not in re.sub(r"`[^`]*`", "", text)  # every placeholder has become a number
@@ -166,7 +167,8 @@ def test_a_page_has_verdicts_comparisons_figures_and_prose(place, tiny, monkeypa
                       "What differs from the report", "Where the numbers come from"]
     lines = text.splitlines()
     assert lines[2].startswith("Made by `make report` from 3 records of 2 runs; ")
-    assert cells_of(lines[8])[:2] == ["T1", "b beats a"] and cells_of(lines[8])[-1] == "not run"  # no seed has both
+    assert lines[6] == "**Not run, or in part**: T1"
+    assert cells_of(lines[10])[:2] == ["T1", "b beats a"] and cells_of(lines[10])[-1] == "not run"  # no seed has both
     at = lines.index("## exp-rates")
     assert lines[at + 2] == "Which rate?" and cells_of(lines[at + 6])[:4] == ["a", "–", "–", "40.0"]
     assert cells_of(lines[at + 7])[:4] == ["b", "lr 2", "50", "55.0 ± 7.1"]
@@ -241,12 +243,12 @@ def test_a_readme_without_marks_or_none_at_all_is_left_alone(place, tiny, capsys
 
 @pytest.mark.parametrize("counts, cell", [
     ({"holds": ["a"] * 8, "does not hold": ["b"] * 2, "undecided": ["c"] * 3, "not run": ["d"] * 5},
-     "8 of 10 hold; 3 undecided, 5 not run"),
-    ({"undecided": ["a"], "one seed": ["b", "c"], "not judgeable": ["d"]},
-     "none judged; 3 undecided, 1 not judgeable"),  # one seed decides nothing
+     "8 of 10 hold; 8 open"),
+    ({"undecided": ["a"], "looks so": ["b", "c"], "does not look so": ["d"], "not judgeable": ["e"]},
+     "by one seed 2 of 3 look so; 2 open"),  # one seed decides nothing
     ({"does not hold": ["a"]}, "0 of 1 hold")])
 def test_a_tally_is_of_those_that_were_judged(place, tiny, monkeypatch, counts, cell):
-    groups = ("holds", "does not hold", "undecided", "one seed", "not judgeable", "not run")
+    groups = pages.claims.IN_SHORT
     monkeypatch.setattr(pages.claims, "tally", lambda *_: {group: counts.get(group, []) for group in groups})
     assert pages.claims_cell(tiny, "tiny", [], "en") == cell
 
@@ -259,7 +261,7 @@ def test_pages_of_no_records_say_so(place, tiny, text, capsys):
     page, readme = (place.results / "tiny.md").read_text(), place.readme.read_text()
     assert "from no record yet" in page and "Nothing measured yet." in page and not place.drawn
     assert [f"`exp-{name}`" in page for name in ("rates", "alone", "later")] == [True] * 3 and "## exp-" not in page
-    assert "none judged; 1 not run" in readme and "not measured yet" in readme and "B has not measured." in readme
+    assert "| 1 open " in readme and "not measured yet" in readme and "B has not measured." in readme
     assert "0 records of 0 runs" in capsys.readouterr().out
 
 

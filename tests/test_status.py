@@ -173,5 +173,5 @@ def test_the_list_has_every_comparison_with_its_runs_and_printed_numbers(capsys)
     assert "\nexp-flip: Mirrored images in training.\n  net/baseline " in printed.out
     assert f"\n  {'keypoints/adam-bn':36}reported: valid loss 6\n" in printed.out
     assert f"\n  {'keypoints/sgd':36}\n" in printed.out
-    assert f"\n  {'lenet_vgg/vgg16-l2-5':36}= lenet_vgg/vgg3-l2, reported: valid acc 82, 83, 83 % at epochs " in printed.out
+    assert f"\n  {'lenet_vgg/vgg16-l2-5':36}= lenet_vgg/vgg3-l2, reported: valid acc 82, 83, 83 %" in printed.out
     assert f"\n  {'lenet_vgg/vgg1-no-aug':36}= lenet_vgg/vggdrop-5\n" in printed.out
