@@ -130,14 +130,16 @@ def printed_record(declared, run):
 def claims_table(declared, claims, records):
     """The verdicts on some claims, a Markdown table: a row for each, and one for each part where there are several.
 
-    Of a claim of which nothing was run the parts are left out.
+    Of a claim of which no part was run, or none is judgeable, the parts are left out.
     """
     rows = []
     for claim in claims:
         word, judged = verdict(claim, records, declared)
         sentence = declared["claim"][claim]
-        if word == verdicts.NOT_RUN and len(judged) > 1:
-            rows.append([f"**{claim}**", sentence, "", "–", "–", "", "–", f"**{word}**"])
+        words = {part.word for part in judged}
+        if len(judged) > 1 and words in ({verdicts.NOT_RUN}, {verdicts.NOT_JUDGEABLE}):
+            reasons = ", ".join(dict.fromkeys(part.difference for part in judged))
+            rows.append([f"**{claim}**", sentence, "", "–", reasons, "", judged[0].seeds, f"**{word}**"])
             continue
         if len(judged) == 1:
             part = judged[0]

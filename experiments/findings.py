@@ -107,5 +107,6 @@ def check_metric(metric):
     quantity, _, epoch = metric.partition("@")
     terms, _, divisor = quantity.partition("/")
     names = [re.sub(r"^(late|best)_", "", name) for name in terms.split("+")]
-    if not all(name in METRICS for name in names) or not f"{epoch or 1}{divisor or 1}".isdecimal():
+    numbers = [text for text in (epoch, divisor) if text]
+    if not all(name in METRICS for name in names) or not all(text.isdecimal() for text in numbers):
         raise ValueError(f"{metric} is no metric")

@@ -208,7 +208,7 @@ def keys_of():
     keys["falls"] = Line2D([], [], label="learning rate falls", **FALL, **GREY)
     keys["chance"] = Line2D([], [], linewidth=0.8, linestyle="-.", label="chance", **GREY)
     keys["reported"] = Line2D([], [], marker="o", markersize=6, label="reported", **REPORTED, **GREY)
-    marks = {"star": ("*", "0.35", "final test"), "hollow star": ("*", "white", "final test, reported"),
+    marks = {"star": ("*", "0.35", "final test"), "hollow star": ("*", "none", "final test, reported"),
              "cross": ("x", "0.35", "diverged or blew up"), "above": ("^", "0.35", "above the axis")}
     for name, (mark, fill, label) in marks.items():
         keys[name] = Line2D([], [], linestyle="", marker=mark, markersize=8, markerfacecolor=fill, label=label, **GREY)
@@ -466,7 +466,9 @@ def mark_printed(ax, panel, groups, looks, context, top):
             # Where another run has the same printed number, its mark becomes a ring around that.
             same = len({other for other, place in places if other != run and place in zip(x, y)})
             places += [(run, place) for place in zip(x, y)]
-            marker = {"marker": "*", "markersize": 12} if is_test else {"marker": "o", "markersize": 6}
+            marker = {"marker": "o", "markersize": 6}
+            if is_test:  # the star of what was measured may lie below it
+                marker = {"marker": "*", "markersize": 14, "markerfacecolor": "none"}
             marker["markersize"] += 3.5 * same
             look = {**REPORTED, **marker, "color": colour, "zorder": 6 - 0.1 * same, "clip_on": False}
             if len(numbers) < 4:

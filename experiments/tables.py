@@ -183,8 +183,12 @@ def rows_of(declared, name, by_run, records):
         head += head_of(group, divisor_of(declared, names))
         if group.family == leading and group.point is None:
             head.append(of_delta)
-    head += map(heading, extra)
-    head += ["labels changed %"] * has_noise + ["left out"] * has_triplets + ["seeds"]
+    head += [heading(metric) for metric in extra]
+    if has_noise:
+        head.append("labels changed %")
+    if has_triplets:
+        head.append("left out")
+    head.append("seeds")
 
     rows = []
     for run in names:

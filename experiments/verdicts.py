@@ -175,7 +175,7 @@ def judge(part, lookups, printed=None, counted=False):
             refused[seed] = str(e)
     # A verdict by those seeds alone in which all went well would be one on a choice by the outcome.
     if refused:
-        reasons = ", ".join(dict.fromkeys(refused.values()))
+        reasons = ", ".join(sorted(set(refused.values())))
         return cells("–", reasons, str(len(sides) + len(refused)), NOT_JUDGEABLE)
     if not sides:
         return cells("–", "–", "–", NOT_RUN)

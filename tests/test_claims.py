@@ -369,6 +369,9 @@ def test_the_table_of_claims_has_a_row_for_each_and_one_for_each_part_of_several
                            "at least 2 points", "1", "one seed: looks so"]
     nothing = claims.claims_table(declared, ["N4"], [])
     assert len(nothing.splitlines()) == 3 and "**not run**" in nothing  # its parts would say no more
+    declared["claim"]["K8"] = "slower"
+    blown_up = claims.claims_table(declared, ["K8"], keypoint_records(adam=dict(train=[10] * 100 + [1e8] * 150)))
+    assert len(blown_up.splitlines()) == 3 and "adam blew up" in blown_up and "**not judgeable**" in blown_up
     assert rows[5][1:] == ["– Adam: test accuracy, with StepLR minus without", "–", "–", "–", "less than 2 points", "–",
                            "not run"]
     assert len(rows) == 8

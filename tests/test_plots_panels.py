@@ -25,6 +25,7 @@ def test_printed_numbers_are_hollow_marks_at_their_epochs():
     assert loss.get_ylim()[0] < 0.2  # far below what was measured, and yet in sight
     valid, test = lines(accuracy, "x/a reported")
     assert (valid.get_marker(), test.get_marker()) == ("o", "*")
+    assert test.get_markerfacecolor() == "none"  # the measured star may lie below it
     assert np.allclose(valid.get_xydata(), [[2, 35]]) and np.allclose(test.get_xydata(), [[5, 60]])
     bar, = accuracy.collections  # a range
     assert np.allclose(bar.get_segments()[0], [[2, 30], [2, 40]])
