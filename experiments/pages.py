@@ -198,7 +198,7 @@ def headline(declared, report, found, language):
 
 
 def claims_cell(declared, report, found, language):
-    """How many of a report's claims hold, of those that were judged; how many look so by one seed; how many are open."""
+    """How many of a report's claims hold of those judged, how many look so by one seed, and how many are open."""
     counted = claims.tally(declared, declared["pages"][report]["claims"], found)
     numbers = {word: len(names) for word, names in counted.items()}
     words, said = WORDS[language], []

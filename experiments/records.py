@@ -3,8 +3,8 @@
     make report                                  # merges what is finished in runs/ into results/records.jsonl
     wc -l results/records.jsonl                  # so many runs, one a line
 
-A record is a run's result.json with, under "curves", the columns of its log.jsonl. The functions that judge claims are
-given `run`, a function from a run's name to its record; it raises NotRun for a run that is not there.
+A record is a run's result.json with, under "curves", the columns of its log.jsonl. What judges claims is given `run`,
+a function from a run's name to its record; it raises NotRun for a run that is not there.
 """
 import json
 import math
@@ -98,9 +98,9 @@ def first_epoch(record, metric, reached):
 
 
 def blew_up(record):
-    """Returns whether a run ended in ruins: it diverged, or its last train loss is twice that of its first epoch or more.
+    """Returns whether a run diverged, or ended at twice the train loss of its first epoch or more.
 
-    Last: the median of the last 10 epochs. A loss of 1e8 is a number, and yet says nothing of the net.
+    Ended: the median of the last 10 epochs. A loss of 1e8 is a number, and yet says nothing of the net.
     """
     if record["status"] == "diverged":
         return True

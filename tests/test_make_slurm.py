@@ -29,7 +29,7 @@ exec xargs -P ${1#-j} -n 1 "${@:2}"
 
 
 def example(command):
-    """The example of experiments/README.md that begins with this command, also one whose quoted text goes over several lines."""
+    """The example of experiments/README.md that begins with this command, with quoted text over several lines."""
     readme = (ROOT / "experiments/README.md").read_text()
     found, = re.findall(rf"^ {{4}}({re.escape(command)} (?:[^'\n]|'[^']*')*)$", readme, re.M)
     return found

@@ -30,7 +30,8 @@ def test_both_readmes_name_the_same_files_and_links():
     """Whatever stands in backquotes or behind a link, but for the link to the other language."""
     def names(lines):
         text = "\n".join(lines)
-        return sorted({*re.findall(r"`([^`]+)`", text), *re.findall(r"\]\(([^)]+)\)", text)} - {"README.md", "README.zh.md"})
+        found = {*re.findall(r"`([^`]+)`", text), *re.findall(r"\]\(([^)]+)\)", text)}
+        return sorted(found - {"README.md", "README.zh.md"})
 
     english, chinese = (names(by_hand(path)) for path in READMES.values())
     assert english == chinese and len(english) > 20
