@@ -21,8 +21,8 @@ from matplotlib.ticker import NullLocator
 
 from experiments.panels import (Context, FALL, GREY, PARTS, PENALTY, Panel, REPORTED, STYLE, WORDS, add_legends,
                                 as_typed, brief, by_run, compared_keys, draw_panel, empty_figure, is_lost, keys_of,
-                                length, looks_of, loss_scales, metrics_of, note, of_landmarks, save, seeds_of,
-                                short_names, table, use_log_axis, warning_of)
+                                length, level_titles, looks_of, loss_scales, metrics_of, note, of_landmarks, save,
+                                seeds_of, short_names, table, use_log_axis, warning_of)
 
 SPLIT = 3  # runs; of more, train and valid have panels of their own
 SETTINGS = {"lr": "learning rate"}  # how an axis calls a setting whose flag does not say it
@@ -40,7 +40,8 @@ def draw_curves(records, last=0, context=Context()):
 
     A colour and a marker per run, in the order given. Panels: for every kind of loss one; one for every other quantity
     that the report printed, such as the loss with the L2 term; and, where a run has one, for the accuracy in %. Up to
-    three runs have train (dashed), valid (solid) and test by epoch (dotted) in one panel; more have a panel for each.
+    three runs have train (dashed), valid (solid) and test by epoch (dotted, without a valid one solid) in one panel;
+    more have a panel for each.
     `last` > 0 adds panels of only that many last epochs, if there are more than that; where every run blew up before,
     of the last ones that there are. Raises ValueError where there are no records.
     """
@@ -135,6 +136,7 @@ def draw_panels(groups, panels, context, epochs, columns=None, size=None, looks=
                 if epoch > panel.first:
                     ax.axvline(epoch - 0.5, **GREY, **FALL, zorder=1, label="lr falls")
                     used.add("falls")
+        level_titles(cells[:len(panels)])
         if labels is None:
             labels = {run: names[run] + (note(groups[run]) if run in groups else " (not measured)") for run in runs}
             for run, other in same_curves(groups).items():
@@ -253,6 +255,7 @@ def draw_sweep(records, values, what, log=False, context=Context()):
         used, final = set(), axes["final"]
         for panel, scale in zip(panels, scales):
             used |= draw_panel(axes[panel.title], panel, groups, looks, names, Context(), epochs, scale)
+        level_titles([axes[panel.title] for panel in panels])
         if "acc" in metrics:
             axes["valid accuracy (%)"].sharey(axes["train accuracy (%)"])
         of_loss = scales[0] if metrics[-1] == "loss" else None

@@ -5,7 +5,7 @@
 A *record* is a dict, a row of results/records.jsonl: a run's result.json and, under "curves", the columns of its log,
 {"epoch": [1, 2, ...], "train_loss": [...], ...}, with None where a number is absent or was not finite. Losses of
 landmark nets are in px², accuracies are fractions. A record with "blew_up" ends at that epoch, in which its loss left
-for good (see figures.until_blow_up).
+for good (see prepared.until_blow_up).
 
 A *quantity* is a column of a record, as "valid_acc", or a sum of columns, as "train_loss+penalty".
 """
@@ -32,6 +32,7 @@ PARTS = {"train": "--", "valid": "-", "test": ":"}  # the line style of each par
 PENALTY = {"with L2 term": "-", "without L2 term": ":"}  # of a train loss, where both are shown
 FALL = {"linewidth": 0.8, "linestyle": (0, (1, 2))}  # the line where a learning rate falls
 REPORTED = {"linestyle": (0, (4, 2)), "linewidth": 0.8, "markerfacecolor": "white"}  # what a report printed
+JOINED = 4  # so many printed numbers of a run are joined by a line
 GREY = {"color": "0.35"}  # of what is said of all runs
 WORDS = {"tail_loss": "tail loss", "penalty": "L2 term", "train_loss": "train loss"}  # of a panel's title
 
@@ -321,13 +322,13 @@ def draw_panel(ax, panel, groups, looks, names, context, epochs, scale=None):
         if highest:
             peaks[run] = max(highest, peaks.get(run, 0))
             used.add("above")
+    aside = places_aside(panel, groups, context, epochs)
     for run in panel.runs:
         if run in groups:
             used |= mark_ends(ax, panel, run, groups[run], looks[run]["color"], epochs, top, context)
-            if panel.has_test:
-                used |= mark_final_test(ax, panel, run, groups[run], looks[run]["color"], context)
-    used |= mark_printed(ax, panel, groups, looks, context, top)
-    set_axes(ax, panel, groups, context, epochs, scale)
+            used |= mark_final_test(ax, panel, run, groups[run], looks[run]["color"], context, aside)
+    used |= mark_printed(ax, panel, groups, looks, context, aside, epochs)
+    set_axes(ax, panel, groups, context, epochs, scale, max(aside.values(), default=0))
     if panel.is_accuracy and context.chance is not None:
         ax.set_ylim(0, 100)
         ax.axhline(context.chance, **GREY, linewidth=0.8, linestyle="-.", zorder=1, label="chance")
@@ -336,6 +337,13 @@ def draw_panel(ax, panel, groups, looks, names, context, epochs, scale=None):
     ax.set_title(panel.title + "\n" * len(highs), loc="left")
     ax.set_title("\n".join(highs), loc="right", fontsize=8)
     return used
+
+
+def level_titles(axes):
+    """Gives the titles of panels the same height where some have lines below theirs on what is above the axis."""
+    lines = max(len(ax.get_title("right").splitlines()) for ax in axes)
+    for ax in axes:
+        ax.set_title(ax.get_title("left").rstrip("\n") + "\n" * lines, loc="left")
 
 
 def draw_runs(ax, x, values, group, look, place, label, is_covered, is_accuracy):
@@ -424,60 +432,88 @@ def mark_ends(ax, panel, run, group, colour, epochs, top, context):
     return used
 
 
-def mark_final_test(ax, panel, run, group, colour, context):
+def mark_final_test(ax, panel, run, group, colour, context, aside):
     """Draws a star for the mean final test score of a run, at the epoch whose weights were scored.
 
-    A test loss has one only where the report printed it.
+    Where several runs have one they stand side by side behind the curves, in places that `aside` has, see places_aside.
     """
-    name, scale = ("test_acc", 100) if panel.is_accuracy else ("test_loss", 1)
-    printed = any(p.run == run and p.quantity == name for p in context.printed)
-    tested = [record for record in group if record["metrics"].get(name) is not None]
-    if not tested or not (panel.is_accuracy or printed):
+    tested = tested_in(panel, run, group, context)
+    if not tested:
         return set()
+    name, scale = ("test_acc", 100) if panel.is_accuracy else ("test_loss", 1)
     mean = np.mean([scale * record["metrics"][name] for record in tested])
-    ax.plot(scored_epoch(group) * updates_per_epoch(group, context), mean, "*", color=colour, markersize=12,
-            markeredgecolor="white", clip_on=False, zorder=5, label=f"{run} final test")
+    x = aside.get(run, scored_epoch(tested) * updates_per_epoch(group, context))
+    ax.plot(x, mean, "*", color=colour, markersize=12, markeredgecolor="white", clip_on=False, zorder=5,
+            label=f"{run} final test")
     return {"star"}
 
 
-def scored_epoch(group):
-    """Returns the mean epoch whose weights were scored on test; None where no record was."""
-    tested = [r for r in group if r["metrics"].get("test_acc") is not None or r["metrics"].get("test_loss") is not None]
-    scored = [r["metrics"]["best_epoch"] if r.get("test_weights") == "best" else length([r]) for r in tested]
-    return np.mean(scored) if scored else None
+def tested_in(panel, run, group, context):
+    """Returns the records of a run whose final test score a panel shows; a test loss only beside a printed one."""
+    name = "test_acc" if panel.is_accuracy else "test_loss"
+    is_printed = any(number.run == run and number.quantity == name for number in context.printed)
+    if not panel.has_test or not (panel.is_accuracy or is_printed):
+        return []
+    return [record for record in group if record["metrics"].get(name) is not None]
 
 
-def mark_printed(ax, panel, groups, looks, context, top):
-    """Draws hollow marks for what the report printed; a line joins them where there are more than three."""
-    used, places = set(), []
+def scored_epoch(tested):
+    """Returns the mean epoch whose weights were scored on test."""
+    return np.mean([r["metrics"]["best_epoch"] if r.get("test_weights") == "best" else length([r]) for r in tested])
+
+
+def printed_in(panel, context):
+    """Returns [(run, is it the final test score?, [Printed, ...] by epoch)] of what was printed of a panel."""
+    found = []
     for run in panel.runs:
-        for quantity in dict.fromkeys(p.quantity for p in context.printed if p.run == run):
-            numbers = [p for p in context.printed if p.run == run and p.quantity == quantity
-                       and panel.first <= p.epoch <= (panel.last or math.inf)]
+        for quantity in dict.fromkeys(number.quantity for number in context.printed if number.run == run):
             is_test = panel.has_test and quantity == ("test_acc" if panel.is_accuracy else "test_loss")
-            if not numbers or not (is_test or quantity in panel.columns.values()):
-                continue
-            numbers.sort(key=lambda number: number.epoch)
-            scale, colour = 100 if panel.is_accuracy else 1, looks.get((run, "reported"), looks[run])["color"]
-            x = [number.epoch * updates_per_epoch(groups.get(run, []), context) for number in numbers]
-            if is_test and run in groups:  # beside the measured one
-                x = [scored_epoch(groups[run]) or number.epoch for number in numbers]
-            y = [scale * (number.low + number.high) / 2 for number in numbers]
-            # Where another run has the same printed number, its mark becomes a ring around that.
-            same = len({other for other, place in places if other != run and place in zip(x, y)})
-            places += [(run, place) for place in zip(x, y)]
-            marker = {"marker": "o", "markersize": 6}
-            if is_test:  # the star of what was measured may lie below it
-                marker = {"marker": "*", "markersize": 14, "markerfacecolor": "none"}
-            marker["markersize"] += 3.5 * same
-            look = {**REPORTED, **marker, "color": colour, "zorder": 6 - 0.1 * same, "clip_on": False}
-            if len(numbers) < 4:
-                look["linestyle"] = ""
-            error = [scale * (number.high - number.low) / 2 for number in numbers]
-            if any(error):  # a range
-                ax.errorbar(x, y, error, fmt="none", ecolor=colour, elinewidth=1, capsize=3, zorder=5)
-            ax.plot(x, y, **look, label=f"{run} reported")
-            used.add("hollow star" if is_test else "reported")
+            numbers = [number for number in context.printed if number.run == run and number.quantity == quantity
+                       and panel.first <= number.epoch <= (panel.last or math.inf)]
+            if numbers and (is_test or quantity in panel.columns.values()):
+                found.append((run, is_test, sorted(numbers, key=lambda number: number.epoch)))
+    return found
+
+
+def places_aside(panel, groups, context, epochs):
+    """Returns {run: x} behind the last epoch, for what is there of several runs at the end and would lie in a heap."""
+    first, last = panel.first, panel.last or epochs
+    crowd = [run for run in panel.runs if run in groups and tested_in(panel, run, groups[run], context)]
+    crowd += [run for run, is_test, numbers in printed_in(panel, context)
+              if is_test or numbers[-1].epoch == last and len(numbers) < JOINED]
+    crowd = list(dict.fromkeys(crowd))
+    if len(crowd) < 2 or context.by_update:
+        return {}
+    return {run: last + 0.045 * (number + 0.7) * max(1, last - first) for number, run in enumerate(crowd)}
+
+
+def mark_printed(ax, panel, groups, looks, context, aside, epochs):
+    """Draws hollow marks for what the report printed; a line joins them where there are many."""
+    used, taken = set(), []
+    for run, is_test, numbers in printed_in(panel, context):
+        group, scale = groups.get(run, []), 100 if panel.is_accuracy else 1
+        x = [number.epoch * updates_per_epoch(group, context) for number in numbers]
+        y = [scale * (number.low + number.high) / 2 for number in numbers]
+        marker = {"marker": "o", "markersize": 6}
+        if is_test:  # the star of what was measured may lie below it
+            marker = {"marker": "*", "markersize": 14, "markerfacecolor": "none"}
+            tested = tested_in(panel, run, group, context)
+            x = [aside.get(run, scored_epoch(tested) * updates_per_epoch(group, context) if tested else x[0])]
+        elif run in aside and numbers[-1].epoch == (panel.last or epochs) and len(numbers) < JOINED:
+            x[-1] = aside[run]
+        # Where another run has the same printed number, its mark becomes a ring around that.
+        same = len({other for other, place in taken if other != run and place in zip(x, y)})
+        taken += [(run, place) for place in zip(x, y)]
+        marker["markersize"] += 3.5 * same
+        colour = looks.get((run, "reported"), looks[run])["color"]
+        look = {**REPORTED, **marker, "color": colour, "zorder": 6 - 0.1 * same, "clip_on": False}
+        if len(numbers) < JOINED:
+            look["linestyle"] = ""
+        error = [scale * (number.high - number.low) / 2 for number in numbers]
+        if any(error):  # a range
+            ax.errorbar(x, y, error, fmt="none", ecolor=colour, elinewidth=1, capsize=3, zorder=5)
+        ax.plot(x, y, **look, label=f"{run} reported")
+        used.add("hollow star" if is_test else "reported")
     return used
 
 
@@ -489,8 +525,8 @@ def updates_per_epoch(group, context):
     return record["steps"] / record["epochs"]
 
 
-def set_axes(ax, panel, groups, context, epochs, scale):
-    """Sets scales, limits and ticks of both axes of a panel."""
+def set_axes(ax, panel, groups, context, epochs, scale, aside):
+    """Sets scales, limits and ticks of both axes of a panel. aside: how far marks stand behind the last epoch."""
     first, last = panel.first, panel.last or epochs
     if scale:
         ax.set_ylim(scale.bottom, scale.top)
@@ -507,8 +543,9 @@ def set_axes(ax, panel, groups, context, epochs, scale):
         ax.set_xlabel("updates")
         return
     pad = max(0.015 * (last - first), 0.2)
-    ax.set_xlim(first - min(pad, 0.9), last + pad)  # no tick for an epoch 0
-    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    ax.set_xlim(first - min(pad, 0.9), max(last, aside) + pad)  # no tick for an epoch 0
+    ticks = MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1).tick_values(first - 1, last)
+    ax.set_xticks([tick for tick in ticks if first <= tick <= last])
     ax.set_xlabel("epoch")
 
 
@@ -568,7 +605,8 @@ def with_room(scale, panels, groups, context):
     bottom, top = scale.bottom, scale.top
     for panel in panels:
         for number in context.printed:
-            if number.run in panel.runs and number.quantity in panel.columns.values():
+            is_here = number.run in panel.runs and number.quantity in panel.columns.values()
+            if is_here and (number.low > 0 or not scale.is_log):
                 bottom = min(bottom, 0.95 * number.low)
                 top = max(top, 1.05 * number.high)
     return Scale(bottom, top, scale.is_log)

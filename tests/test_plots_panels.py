@@ -1,4 +1,4 @@
-"""plots.py and experiments/panels.py: what a report printed, panels of their own, runs that blew up; records by hand."""
+"""plots.py and experiments/panels.py: printed numbers, panels of their own, runs that blew up, on records by hand."""
 import numpy as np
 import pytest
 
@@ -36,12 +36,25 @@ def test_printed_numbers_are_hollow_marks_at_their_epochs():
 def test_many_printed_numbers_are_joined_by_a_line():
     for count, style in ((3, "None"), (4, "--")):
         numbers = [printed("x/a", "valid_acc", epoch, 0.3) for epoch in range(count, 0, -1)]
-        mark, = lines(plots.draw_curves([classes("x/a", n=5)], context=Context(printed=numbers)).axes[1], "x/a reported")
+        fig = plots.draw_curves([classes("x/a", n=5)], context=Context(printed=numbers))
+        mark, = lines(fig.axes[1], "x/a reported")
         assert mark.get_linestyle() == style and list(mark.get_xdata()) == list(range(1, count + 1))
 
 
+def test_final_scores_of_several_runs_stand_side_by_side_behind_the_curves():
+    numbers = [printed(run, "test_acc", 5, 0.5) for run in ("x/a", "x/b")] + [printed("x/a", "valid_acc", 5, 0.3)]
+    recs = [classes(run, n=5, test_acc=0.5) for run in ("x/a", "x/b")]
+    ax = plots.draw_curves(recs, context=Context(printed=numbers)).axes[1]
+    (one,), (other,) = lines(ax, "x/a final test"), lines(ax, "x/b final test")
+    assert 5 < one.get_xdata()[0] < other.get_xdata()[0] < ax.get_xlim()[1] and max(ax.get_xticks()) == 5
+    told = [line for line in ax.lines if line.get_label().endswith("reported")]
+    assert [line.get_xdata()[0] for line in told] == [one.get_xdata()[0]] * 2 + [other.get_xdata()[0]]
+    ax = plots.draw_curves(recs[:1], context=Context(printed=numbers)).axes[1]
+    assert lines(ax, "x/a final test")[0].get_xdata()[0] == 5 and ax.get_xlim()[1] < 5.5  # one needs no such place
+
+
 def test_the_same_number_of_two_runs_is_a_ring_around_the_other():
-    numbers = [printed(run, "valid_acc", 5, 0.3) for run in ("x/a", "x/b")]
+    numbers = [printed(run, "valid_acc", 4, 0.3) for run in ("x/a", "x/b")]
     ax = plots.draw_curves([classes("x/a", n=5), classes("x/b", n=5)], context=Context(printed=numbers)).axes[1]
     (one,), (other,) = lines(ax, "x/a reported"), lines(ax, "x/b reported")
     assert other.get_markersize() > one.get_markersize() and other.get_zorder() < one.get_zorder()
@@ -64,7 +77,8 @@ def test_a_loss_with_the_l2_term_has_a_panel_of_its_own():
 # ---- panels ---------------------------------------------------------------------------------------------------------
 
 def test_every_kind_of_loss_has_a_panel():
-    recs = [classes("x/a"), record("x/b", train_loss=down(0.3, 0.2)), record("x/c", train_loss=down(900, 1), valid_loss=down(900, 1))]
+    recs = [classes("x/a"), record("x/b", train_loss=down(0.3, 0.2)),
+            record("x/c", train_loss=down(900, 1), valid_loss=down(900, 1))]
     losses = {"x/a": "cross-entropy", "x/b": "triplet loss", "x/c": "cross-entropy"}
     fig = plots.draw_curves(recs, context=Context(losses=losses))
     assert titles(fig) == ["cross-entropy", "train triplet loss", "accuracy (%)"]
@@ -121,7 +135,8 @@ def test_nothing_of_a_figure_overlaps(count):
     recs = [classes(f"x/some-run-{i}", end=0.5 + i / 50, test_acc=0.5) for i in range(count)]
     numbers = [printed(f"x/some-run-{i}", "tail_loss", 2, 1) for i in range(count)]
     recs = [{**r, "curves": {**r["curves"], "tail_loss": [1.0] * 50}} for r in recs]
-    fig = plots.draw_curves(recs, context=Context(title="exp-x: " + "what is compared " * 9, printed=numbers, chance=10))
+    title = "exp-x: " + "what is compared " * 9
+    fig = plots.draw_curves(recs, context=Context(title=title, printed=numbers, chance=10))
     fig.draw_without_rendering()
     boxes = [ax.get_tightbbox() for ax in fig.axes if ax.axison] + [box.get_window_extent() for box in fig.legends]
     boxes += [ax.get_legend().get_window_extent() for ax in fig.axes if ax.get_legend()]
@@ -149,6 +164,14 @@ def test_a_mean_jumps_where_it_gets_worse_and_the_seeds_lie_apart():
     assert not panels.mean_jumps(np.ma.array([[1, 5, 1], [1, 5, 1]]), False)  # all seeds do it
     assert not panels.mean_jumps(np.ma.array([[9, 1, 1], [5, 1, 1]]), False)  # it gets better
     assert not panels.mean_jumps(np.ma.array([[1.0], [5.0]]), False)
+
+
+def test_titles_are_level_where_one_panel_says_what_is_above_it():
+    jumping = record("keypoints/a", train_loss=[9, 8, 1e9, 8, 7, 7], valid_loss=[9, 8, 7, 8, 7, 7])
+    others = [record(f"keypoints/{i}", train_loss=[9, 8, 7, 7, 7, 7], valid_loss=[9, 8, 7, 7, 7, 7]) for i in range(3)]
+    train, valid = plots.draw_curves([jumping, *others]).axes
+    assert train.get_title("right") == "▲ a: up to 1e+09" and not valid.get_title("right")
+    assert (train.get_title("left"), valid.get_title("left")) == ("train MSE (px²)\n", "valid MSE (px²)\n")
 
 
 def blown(seed=0, end=30, run="keypoints/adam"):
@@ -188,7 +211,8 @@ def test_one_curve_shines_out_from_under_the_same_one():
 # ---- runs that differ in one setting --------------------------------------------------------------------------------
 
 def test_a_panel_for_every_group_with_the_printed_trace_once():
-    recs = [classes(f"x/{net}-{lr}", n=3, penalty=[1, 1, 1], train_loss=[2, 1.5, 1 / lr]) for net in "ab" for lr in (1, 2)]
+    recs = [classes(f"x/{net}-{lr}", n=3, penalty=[1, 1, 1], train_loss=[2, 1.5, 1 / lr])
+            for net in "ab" for lr in (1, 2)]
     groups = [[f"x/{net}-{lr}" for lr in (1, 2)] for net in "ab"]
     values = {f"x/{net}-{lr}": f"lr {lr}" for net in "ab" for lr in (1, 2)}
     numbers = [printed(run, "train_loss+penalty", epoch, 2) for run in groups[0] for epoch in (1, 2, 3)]
