@@ -15,7 +15,8 @@ plots.adam                     = curves faces
 run.keypoints/sgd              = $(KEYPOINTS) --optim sgd --lr 1e-5 --momentum 0.9
 run.keypoints/adam             = $(KEYPOINTS_ADAM)
 
-## Adam for 200 epochs, then SGD for 50; the second panel of its figure shows only those 50.
+## Adam for 200 epochs, then SGD for 50. The second panel of its figure shows those 50, or, where all runs blew up,
+## the last 50 before that.
 exp.adam-sgd                   = keypoints/adam keypoints/adam-sgd
 plots.adam-sgd                 = curves:50 faces
 run.keypoints/adam-sgd         = $(KEYPOINTS_ADAM) --switch-after 200 $(KEYPOINTS_SGD)

@@ -7,6 +7,7 @@ A page begins with the verdicts on the report's claims. Below are its comparison
 what is long folded; then the findings and what differs from the report, written by hand in experiments/REPORT.md.
 """
 import collections
+from pathlib import Path
 
 from experiments import claims, costs, declarations, figures, findings, overview, records
 from experiments.tables import parts, precision_table, printed
@@ -71,19 +72,21 @@ def of_comparison(declared, name, found):
     return [record for record in found if record["run"] in declared["exp"][name]]
 
 
-def is_comparison(ours):
-    """Returns whether there are records of two runs or more: one alone is no comparison, and has no figures."""
-    return len({record["run"] for record in ours}) > 1
-
-
 def draw(declared, name, found, runs_dir, data_dir):
-    """Draws the figures of a comparison into results/figures/; faces with the first seed that its last run has."""
+    """Draws the figures of a comparison into results/figures/; nothing where nothing of it was measured."""
     ours = of_comparison(declared, name, found)
-    if not is_comparison(ours):
-        return
-    seeds = [record["seed"] for record in ours if record["run"] == declared["exp"][name][-1]]
-    figures.draw(declared, name, ours, records.RECORDS.parent / "figures", f"exp-{name}-", runs_dir, data_dir,
-                 min(seeds, default=0), for_results=True)
+    if ours:
+        figures.draw(declared, name, ours, records.RECORDS.parent / "figures", f"exp-{name}-", runs_dir, data_dir,
+                     seed_with_weights(ours, runs_dir), for_results=True)
+
+
+def seed_with_weights(ours, runs_dir):
+    """The seed of which most runs have their weights in the folder of runs, the first of several."""
+    count = collections.Counter({seed: 0 for seed in sorted({record["seed"] for record in ours})})
+    for record in ours:
+        if Path(runs_dir, record["run"], f"seed{record['seed']}", "model.pt").exists():
+            count[record["seed"]] += 1
+    return max(count, key=count.get)
 
 
 # ---- the page of a report -------------------------------------------------------------------------------------------
@@ -141,9 +144,15 @@ def comparison(declared, name, tables, ours):
     for summary, text in tables:
         if not summary:
             lines += [text, ""]
-    if is_comparison(ours):
-        paths = figures.of_comparison(name, records.RECORDS.parent / "figures")
-        lines += [f"![{path.stem}](figures/{path.name})\n" for path in paths]
+    paths = figures.of_comparison(name, records.RECORDS.parent / "figures")
+    lines += [f"![{path.stem}](figures/{path.name})\n" for path in paths]
+    measured_runs = {record["run"] for record in ours}
+    elsewhere = {}
+    for run, other in figures.drawn_elsewhere(declared, name).items():
+        if run in measured_runs:
+            elsewhere.setdefault(other, []).append(declarations.short(run))
+    for other, names in elsewhere.items():
+        lines += [f"Confusion matrices of {', '.join(names)}: under [exp-{other}](#exp-{other}).", ""]
     for summary, text in tables:
         if summary:
             lines += [f"<details><summary>{summary}</summary>", "", text, "", "</details>", ""]

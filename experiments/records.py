@@ -188,10 +188,10 @@ def merge(declared, runs_dir, data_dir="data"):
         if old.get("finished_at", "") > record["finished_at"]:
             print(f"left out: {folder} (older than the record)")
             continue
-        known = {}
-        if "described" in old and old["finished_at"] == record["finished_at"]:
-            known["described"] = old["described"]
-        rows[key] = {**known, **ask.described(record, folder, data_dir)}
+        rows[key] = ask.described(record, folder, data_dir)
+        is_known = "described" in old and old["finished_at"] == record["finished_at"]
+        if is_known and "described" not in rows[key]:
+            rows[key] = {**rows[key], "described": old["described"]}
     text = "".join(json.dumps(rows[key], allow_nan=False) + "\n" for key in sorted(rows))
     RECORDS.parent.mkdir(exist_ok=True)
     runs.write_atomically(text.encode(), RECORDS)

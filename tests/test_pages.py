@@ -174,13 +174,30 @@ def test_a_page_has_verdicts_comparisons_figures_and_prose(place, tiny, monkeypa
     assert cells_of(lines[at + 7])[:4] == ["b", "lr 2", "50", "55.0 ± 7.1"]
     assert lines[at + 9] == "![exp-rates-curves](figures/exp-rates-curves.png)"
     assert lines[lines.index("## exp-alone") + 2].startswith("| run")  # no sentence, and not that of its neighbour
-    assert "exp-alone-curves" not in text  # one run alone is no comparison
     assert "- `exp-later`: A third comparison." in lines
     assert "B has 55.0 ± 7.1 %." in lines and "- A has 40.0 %, also 40.0 %." in lines and "B 为" not in text
-    (args, how), = place.drawn
+    (args, how), (of_alone, _) = place.drawn
     assert args[1] == "rates" and args[4:] == ("exp-rates-", place.folder / "runs", "there", 1)
-    assert how == {"for_results": True}
+    assert how == {"for_results": True} and of_alone[1] == "alone"
     assert place.overviews == [(3, place.results / "figures/overview.png")]  # second names do not count
+
+
+def test_faces_are_of_the_seed_of_which_most_runs_have_weights(tmp_path):
+    ours = [{"run": f"tiny/{run}", "seed": seed} for seed in (2, 0, 1) for run in ("a", "b")]
+    assert pages.seed_with_weights(ours, tmp_path) == 0
+    for place in ("a/seed1", "a/seed2", "b/seed2", "a/seed0"):
+        (tmp_path / "tiny" / place).mkdir(parents=True)
+        (tmp_path / "tiny" / place / "model.pt").touch()
+    assert pages.seed_with_weights(ours, tmp_path) == 2
+
+
+def test_a_page_says_where_a_confusion_matrix_is_that_another_comparison_has(place, tiny):
+    tiny["plots"] |= {"rates": ["confusion"], "alone": ["confusion"]}
+    write(place, measured("tiny/a", 1, 0.4, "--lr 1"), measured("tiny/b", 1, 0.5, "--lr 2"))
+    pages.make_report(tiny, place.folder / "runs")
+    before, _, after = (place.results / "tiny.md").read_text().partition("## exp-alone")
+    said = "Confusion matrices of a: under [exp-rates](#exp-rates)."
+    assert said in after and "Confusion matrices" not in before
 
 
 def test_what_is_long_is_folded_and_stands_below_the_figures(place, tiny, monkeypatch):

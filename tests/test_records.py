@@ -156,6 +156,18 @@ def test_merging_keeps_every_row_and_takes_the_newest(place, capsys):
     assert [file.name for file in (place / "results").iterdir()] == ["records.jsonl"]
 
 
+def test_merging_twice_gives_the_same_bytes_and_keeps_what_a_net_answered(place, monkeypatch):
+    finish(place, "tiny/a", 0, 5.0)
+    monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: {**record, "described": {"spread": 0.5}})
+    records.merge(DECLARED, place / "runs")
+    first = records.RECORDS.read_bytes()
+    records.merge(DECLARED, place / "runs")
+    assert records.RECORDS.read_bytes() == first
+    monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: record)  # its weights are gone
+    records.merge(DECLARED, place / "runs")
+    assert records.RECORDS.read_bytes() == first and b"spread" in first
+
+
 def test_a_run_in_bfloat16_is_kept_beside_that_in_float32_which_counts(place):
     finish(place, "tiny/a", 0, 5.0)  # of an older version, which does not say its precision
     finish(place, "tiny/b", 0, 3.0, flags="--lr 2", precision="bfloat16")
