@@ -51,7 +51,7 @@ def made(place, monkeypatch):
     return {file: (place.folder / file).read_text() for file in files}
 
 
-def test_the_committed_pages_are_what_the_committed_records_make(made, place, capsys):
+def test_the_committed_pages_are_what_the_committed_records_make(capsys, made, place):
     for file, text in made.items():
         assert text == (ROOT / file).read_text(), f"{file}: run make report"
     assert (place.results / "records.jsonl").read_text() == (ROOT / "results/records.jsonl").read_text()
