@@ -41,7 +41,7 @@ def draw_curves(records, last=0, context=Context()):
     A colour and a marker per run, in the order given. Panels: for every kind of loss one; one for every other quantity
     that the report printed, such as the loss with the L2 term; and, where a run has one, for the accuracy in %. Up to
     three runs have train (dashed), valid (solid) and test by epoch (dotted, without a valid one solid) in one panel;
-    more have a panel for each.
+    more have a panel for each, and so have the losses of three with several seeds.
     `last` > 0 adds panels of only that many last epochs, if there are more than that; where every run blew up before,
     of the last ones that there are. Raises ValueError where there are no records.
     """
@@ -63,7 +63,9 @@ def panels_of(groups, context):
     for run in groups:
         kinds.setdefault(context.losses.get(run, usual), []).append(run)
     for kind, runs in kinds.items():
-        panels += panels_of_metric(groups, runs, "loss", kind, len(runs) > SPLIT)
+        has_seeds = any(len(groups[run]) > 1 for run in runs)
+        split = len(runs) > SPLIT or has_seeds and len(runs) == SPLIT
+        panels += panels_of_metric(groups, runs, "loss", kind, split)
     for quantity in other_quantities(groups, context.printed):
         runs = [run for run in groups if any(p.run == run and p.quantity == quantity for p in context.printed)]
         title = " + ".join(WORDS[name] for name in quantity.split("+"))

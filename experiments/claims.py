@@ -13,10 +13,11 @@ import re
 
 from experiments import declarations, verdicts
 from experiments.records import NotRun
-from experiments.words import markdown
 from experiments.thresholds import CHANGES
+from experiments.words import markdown
 
-HEAD = ["claim", "the report says", "reported", "measured", "difference [95 %]", "asked", "seeds", "verdict"]
+HEAD = ["claim", "the report says", "reported", "measured", "difference or value [95 %]", "threshold", "seeds",
+        "verdict"]
 # What a verdict counts as.
 GROUPS = {verdicts.HOLDS: "holds", verdicts.FAILS: "does not hold", verdicts.UNDECIDED: "undecided",
           verdicts.DEPENDS: "undecided", verdicts.LOOKS_SO: "looks so", verdicts.LOOKS_NOT_SO: "does not look so",
@@ -24,16 +25,16 @@ GROUPS = {verdicts.HOLDS: "holds", verdicts.FAILS: "does not hold", verdicts.UND
           verdicts.NOT_RUN: "not run"}
 IN_SHORT = {"holds": "Holds", "does not hold": "Does not hold", "undecided": "Undecided",
             "looks so": "Looks so, by one seed", "does not look so": "Does not look so, by one seed",
-            "not judgeable": "Not judgeable", "not run": "Not run, or in part"}
+            "not judgeable": "Not judgeable", "not run": "Not run, or only in part"}
 ABOUT = """\
-*Measured* is the mean over the seeds of what is compared, *difference* that of their difference (ratio, where the unit
-is "times") with its 95 % interval by Student's t, seed by seed. A claim *holds* where the whole interval is what is
-asked, *does not hold* where none of it is, and is *undecided* between. One seed has no interval and gives no verdict.
-*Not judgeable*: what the claim takes for granted did not happen, as where a run blew up that was to be compared. A yes
-or no needs three seeds that agree. A claim of several parts holds where all of them do; parts called open are shown
-alone. The interval takes the seeds for independent and their differences for roughly normal. Runs of one seed share
-first weights and the order of images where their nets and optimizers let them; where they do not, the pairing gains
-nothing, and the interval is only wider."""
+*Measured* is the mean over the seeds of each side. *Difference* is the mean of the differences seed by seed (of the
+ratios, where the unit is "times"; of one number that number), with its 95 % interval by Student's t. A claim *holds* if
+the whole interval satisfies the threshold, *does not hold* if none of it does, and is *undecided* between. One seed has
+no interval and gives no verdict. *Not judgeable*: what the claim takes for granted did not happen, as where a run blew
+up that was to be compared. A yes or no needs three seeds that agree. A claim of several parts holds if all of them do;
+parts called open are shown and decide nothing. The interval takes the seeds for independent and their differences for
+roughly normal. Runs of one seed share first weights and the order of images where their nets and optimizers let them;
+where they do not, the pairing gains nothing, and the interval is only wider."""
 
 
 @functools.cache
@@ -138,7 +139,7 @@ def claims_table(declared, claims, records):
         sentence = declared["claim"][claim]
         words = {part.word for part in judged}
         if len(judged) > 1 and words in ({verdicts.NOT_RUN}, {verdicts.NOT_JUDGEABLE}):
-            reasons = ", ".join(dict.fromkeys(part.difference for part in judged))
+            reasons = ", ".join(sorted({reason for part in judged for reason in part.difference.split(", ")}))
             rows.append([f"**{claim}**", sentence, "", "–", reasons, "", judged[0].seeds, f"**{word}**"])
             continue
         if len(judged) == 1:
@@ -174,8 +175,8 @@ def in_short(declared, claims, records):
 def thresholds_section(claims):
     """What the verdicts of a page mean, and which of its thresholds were changed after a measurement, in Markdown."""
     lines = ["<details><summary>How the verdicts are made</summary>", "", ABOUT, "",
-             "The thresholds stand in `experiments/thresholds.py`, each with the date and the commit since which it "
-             "does."]
+             "The thresholds stand in `experiments/thresholds.py`, each with the date and the commit that "
+             "introduced it."]
     changes = [[claim, date, what, why] for claim, date, what, why in CHANGES if claim in claims]
     if changes:
         lines += ["Changed after a first measurement was there:", ""]

@@ -111,15 +111,16 @@ def remove_others(name, out, paths):
 
 
 def of_comparison(name, folder):
-    """Returns the pictures of a comparison among those of all comparisons in a folder, sorted.
+    """Returns the pictures of a comparison among those of all comparisons in a folder, in the order of KINDS.
 
     They are called exp-NAME-KIND.png, with what KINDS says behind the kind. Names of others may begin alike:
     exp-adam-sgd-faces.png is none of exp-adam's.
     """
-    pattern = "|".join(kind.files for kind in KINDS.values() if kind.files)
-    prefix = f"exp-{name}-"
+    prefix, found = f"exp-{name}-", []
     paths = sorted(Path(folder).glob(f"{prefix}*.png"))
-    return [path for path in paths if re.fullmatch(pattern, path.stem.removeprefix(prefix))]
+    for kind in KINDS.values():
+        found += [path for path in paths if kind.files and re.fullmatch(kind.files, path.stem.removeprefix(prefix))]
+    return found
 
 
 # One function for each kind that can be drawn for a comparison. It is given what stands behind the colon, or "", and

@@ -260,7 +260,7 @@ run.lenet_vgg/architectures-nin       = --model nin $(VGG) --norm bn
 run.lenet_vgg/architectures-googlenet = --model googlenet $(VGG) --norm bn
 run.lenet_vgg/architectures-resnet18  = --model resnet18 $(VGG) --stem cifar
 
-## The same trainings scored as the report's scripts did (valid images augmented, batch statistics, dropout as a
+## Ours: the same trainings scored as the report's scripts did (valid images augmented, batch statistics, dropout as a
 ## factor 1-p) and as is right.
 exp.protocol                                 = $(addprefix lenet_vgg/,fc2-bn-dropout protocol-fc2-bn-dropout \
                                                template2 protocol-template2 vgg1-all protocol-vgg1-all \

@@ -31,6 +31,7 @@ def overview(declared, found, path):
 def points_of(declared, found):
     """Returns {run: (low, high, [measured, ...])}, accuracies in %, of the measured runs with a printed accuracy.
 
+    A run that only comparisons of ours have is left out: it stands beside a number that the report printed of another.
     low and high are what the report printed. Of a run its test accuracy or, without a printed one, its valid accuracy,
     at the last epoch that was printed; measured: one number for every seed. One that diverged before has none.
     """
@@ -41,7 +42,7 @@ def points_of(declared, found):
     for run in declared["want"]:
         numbers = [number for number in printed_of(declared, [run]) if number.quantity in ("test_acc", "valid_acc")]
         numbers.sort(key=lambda number: (number.quantity == "test_acc", number.epoch))
-        if not numbers or run not in by_run:
+        if not numbers or run not in by_run or is_ours(declared, run):
             continue
         last = numbers[-1]
         measured = [measured_of(record, last) for record in by_run[run]]
@@ -49,6 +50,12 @@ def points_of(declared, found):
         if measured:
             points[run] = (100 * last.low, 100 * last.high, measured)
     return points
+
+
+def is_ours(declared, run):
+    """Returns whether all comparisons that have this run begin with "Ours"."""
+    about = [declared["about"].get(name, "") for name, names in declared["exp"].items() if run in names]
+    return all(sentence.startswith("Ours") for sentence in about)
 
 
 def measured_of(record, number):

@@ -116,7 +116,7 @@ def draw_confusion(matrices, title, generated=False, boxed=()):
                          loc="left")
             ax.set_xticks(classes, classes, fontsize=size + 1)
             ax.set_yticks(classes, classes, fontsize=size + 1)
-            ax.set(xlabel="called class", ylabel="true class")
+            ax.set(xlabel="predicted class", ylabel="true class")
             ax.tick_params(length=0)
         if boxed:
             title += f"\nboxed: classes {' and '.join(map(str, boxed))}"

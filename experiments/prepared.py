@@ -44,7 +44,7 @@ def until_blow_up(record):
     """Returns a record that ends at the epoch in which its loss left for good, as "blew_up"; others as they are.
 
     That is the first epoch after which the train loss never again came within ten times its smallest. It is looked for
-    where records.blew_up says that the run ended in ruins, and there may be none: then the record stays whole.
+    where records.blew_up says so, and there may be none: then the record stays whole.
     """
     losses = record["curves"].get("train_loss") or []
     numbers = [math.inf if x is None else x for x in losses]

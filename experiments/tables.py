@@ -194,7 +194,7 @@ def rows_of(declared, name, by_run, records):
     for run in names:
         mine, first = by_run[run], first_of(declared, names, run, setting)
         delta = delta_cell(mine, by_run[first], leading) if run != first else "–"
-        row = [short(run), what_changed(declared, run, names[0], setting)]
+        row = [short(run), what_changed(declared, run, names, setting)]
         if not leads:
             row += [leading_cell(mine, leading), delta]
         for group in groups:
@@ -274,15 +274,22 @@ def first_of(declared, names, run, setting):
     return next(other for other in names if as_dict(declared["run"][other]).get("model") == net)
 
 
-def what_changed(declared, run, first, setting):
-    """The cell of what changed from the first run; in a sweep the value of what is swept."""
+def what_changed(declared, run, names, setting):
+    """The cell of what changed from the first of `names`; in a sweep the value of what is swept.
+
+    What does not fit is left out, and what fewer of the runs have comes first then.
+    """
     try:
         if setting:
             return changes.plain(getattr(changes.settings_of(declared["run"][run]), setting))
-        phrases = changes.changed(declared["run"][run], declared["run"][first])
+        phrases = changes.changed(declared["run"][run], declared["run"][names[0]])
     except runs.BadInput:
         return "train.py refuses its flags"
     text = ", ".join(phrases) or "–"
+    if len(text) > WIDEST:
+        flags = [declared["run"][name] for name in names]
+        of_all = [phrase for of_run in flags for phrase in changes.changed(of_run, flags[0])]
+        phrases = sorted(phrases, key=of_all.count)
     while len(text) > WIDEST:
         phrases = phrases[:-1]
         text = ", ".join([*phrases, "…"])
@@ -293,7 +300,7 @@ def changes_in_full(declared, name):
     """A list of what changed in the runs of which the table says it in part, or ""."""
     names, lines = declared["exp"][name], []
     for run in names:
-        if what_changed(declared, run, names[0], swept(declared, name)).endswith("…"):
+        if what_changed(declared, run, names, swept(declared, name)).endswith("…"):
             phrases = changes.changed(declared["run"][run], declared["run"][names[0]])
             lines.append(f"- {short(run)}: {', '.join(phrases)}")
     return "\n".join(lines)

@@ -165,7 +165,7 @@ def signed(metric, differences):
     if not differences:
         return "–"
     if is_fraction(metric):
-        differences, digits = [100 * x for x in differences], ".1f"
+        differences, digits = [round(100 * x, 4) for x in differences], ".1f"
     else:
         digits = digits_of(max(map(abs, differences)))
     mean = f"{statistics.mean(differences):+{digits}}"
@@ -206,7 +206,7 @@ def made_on(records):
 # What a reader must know of a table, said where the table has these words.
 LEGEND = (
     ("±", "± is the sample deviation over seeds."),
-    ("Δ", "Δ is the difference to the first row, seed by seed."),
+    ("Δ", "Δ is the difference to the first row, over the seeds that both have."),
     ("turned", "Losses of landmarks are mean squared errors in px²."),
     ("@", "@1 is after epoch 1, @end after the last."),
     ("÷", "loss ÷ N is the mean train loss over the batch size N, as the report's scripts print it, and loss + L2 ÷ N "

@@ -71,7 +71,7 @@ def test_confusion_shows_percentages_and_leaves_zeros_blank():
     assert colours == {"100": "white", "20": "black", "80": "white"}  # on dark, and on light
     same = pictures.draw_confusion({"test": [[1, 1], [1, 1]]}, "x")
     assert same.axes[0].images[0].get_clim() == (0, 100)  # whatever the fractions
-    assert (train.get_xlabel(), train.get_ylabel()) == ("called class", "true class")
+    assert (train.get_xlabel(), train.get_ylabel()) == ("predicted class", "true class")
     assert "c/base, seed 0" in texts(fig)
 
 

@@ -9,7 +9,8 @@ from experiments import overview
 
 
 def declared(want, flags="--epochs 50"):
-    return {"want": want, "run": {run: flags for run in want}, "alias": {},
+    return {"want": want, "run": {run: flags for run in want}, "alias": {}, "exp": {"x": list(want)},
+            "about": {"x": "Which?"},
             "pages": {"net": {"title": "Report 3: one net. And more"}, "mlp_cnn": {"title": "Report 4"}}}
 
 
@@ -24,6 +25,13 @@ def test_a_point_is_the_final_accuracy_of_all_seeds():
     assert points["net/a"] == (50, 70, [pytest.approx(60), pytest.approx(62)])
     assert points["net/b"] == (pytest.approx(55), pytest.approx(55), [50])
     assert points["net/c"][2] == [pytest.approx(100 * records[3]["curves"]["valid_acc"][9])]
+
+
+def test_a_run_of_ours_beside_a_printed_number_of_another_is_no_point():
+    of_two = declared({"net/a": "test_acc=0.5", "net/ours": "test_acc=0.5"})
+    of_two |= {"exp": {"x": ["net/a"], "y": ["net/a", "net/ours"]}, "about": {"x": "Which?", "y": "Ours: another."}}
+    measured = [classes("net/a", test_acc=0.55), classes("net/ours", test_acc=0.5)]
+    assert list(overview.points_of(of_two, measured)) == ["net/a"]
 
 
 def test_a_second_name_has_what_the_run_has():
