@@ -20,10 +20,10 @@ READMES = {"README.md": "en", "README.zh.md": "zh"}
 HEADS = {"en": ["report", "about", "a headline", "reported", "measured", "claims"],
          "zh": ["报告", "内容", "代表结果", "报告值", "实测值", "论断"]}
 WORDS = {"en": {"report": "Report", "seeds": "{} ({} seeds)", "seed": "{} (1 seed)", "none": "not measured yet",
-                "claims": "{} hold, {} do not", "one seed": "one seed: {} for, {} against", "left": "{} open",
+                "claims": "held: {} of {}", "one seed": "one seed: {} for, {} against", "left": "{} open",
                 "between": ", ", "then": "; "},
          "zh": {"report": "报告 ", "seeds": "{}（{} 个种子）", "seed": "{}（1 个种子）", "none": "尚未测量",
-                "claims": "{} 条成立，{} 条不成立", "one seed": "单个种子：{} 条支持，{} 条不支持", "left": "{} 条未决",
+                "claims": "成立：{1} 条中 {0} 条", "one seed": "单个种子：{} 条支持，{} 条不支持", "left": "{} 条未决",
                 "between": "，", "then": "；"}}
 QUANTITIES = {"en": {"test_acc": "test acc", "valid_acc": "valid acc", "train_acc": "train acc",
                      "valid_loss": "valid loss in px²", "best_valid_loss": "best valid loss in px²"},
@@ -207,13 +207,15 @@ def headline(declared, report, found, language):
 
 
 def claims_cell(declared, report, found, language):
-    """How many of a report's claims hold and do not, what one seed says of others, and how many are open."""
+    """How many of a report's claims hold of those judged, what one seed says of others, and how many are open."""
     counted = claims.tally(declared, declared["pages"][report]["claims"], found)
     numbers = {word: len(names) for word, names in counted.items()}
     words, said = WORDS[language], []
-    for how, yes, no in (("claims", "holds", "does not hold"), ("one seed", "looks so", "does not look so")):
-        if numbers[yes] + numbers[no]:
-            said.append(words[how].format(numbers[yes], numbers[no]))
+    judged = numbers["holds"] + numbers["does not hold"]
+    if judged:
+        said.append(words["claims"].format(numbers["holds"], judged))
+    if numbers["looks so"] + numbers["does not look so"]:
+        said.append(words["one seed"].format(numbers["looks so"], numbers["does not look so"]))
     left = numbers["undecided"] + numbers["not judgeable"] + numbers["not run"]
     if left:
         said.append(words["left"].format(left))

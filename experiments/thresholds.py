@@ -259,4 +259,6 @@ def words_of(threshold, unit):
     if not threshold.limits:
         return threshold.asked
     limits = [f"{limit:g}" for limit in threshold.limits]
+    if threshold.asked == "under":
+        return f"less than {limits[0]}{unit} either way"
     return f"{threshold.asked} {' and '.join(limits)}{unit}"

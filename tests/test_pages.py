@@ -241,11 +241,11 @@ def test_the_readmes_get_a_headline_a_tally_and_a_finding(place, tiny):
     head, _, row, nothing, finding = middle.strip().splitlines()
     assert cells_of(head) == ["report", "about", "a headline", "reported", "measured", "claims"]
     assert cells_of(row) == ["Report 9", "two small nets", "`b`, test acc", "50 %", "50.1 ± 0.1 % (3 seeds)",
-                             "1 hold, 0 do not"]
+                             "held: 1 of 1"]
     assert nothing == "" and finding == "- [Report 9](results/tiny.md): B has 50.1 ± 0.1 %."
     chinese = (place.folder / "README.zh.md").read_text()
     assert "[报告 9](results/tiny.md) | 两个小网络 | `b`，测试准确率 | 50 % " in re.sub(" +", " ", chinese)
-    assert "50.1 ± 0.1 %（3 个种子）" in chinese and "1 条成立，0 条不成立" in chinese
+    assert "50.1 ± 0.1 %（3 个种子）" in chinese and "成立：1 条中 1 条" in chinese
     assert "- [报告 9](results/tiny.md): B 为 50.1 ± 0.1 %。" in chinese
     pages.make_report(tiny, place.folder / "runs")
     assert (place.folder / "README.zh.md").read_text() == chinese and place.readme.read_text().count(middle) == 1
@@ -260,10 +260,10 @@ def test_a_readme_without_marks_or_none_at_all_is_left_alone(place, tiny, capsys
 
 @pytest.mark.parametrize("counts, cell", [
     ({"holds": ["a"] * 8, "does not hold": ["b"] * 2, "undecided": ["c"] * 3, "not run": ["d"] * 5},
-     "8 hold, 2 do not; 8 open"),
+     "held: 8 of 10; 8 open"),
     ({"undecided": ["a"], "looks so": ["b", "c"], "does not look so": ["d"], "not judgeable": ["e"]},
      "one seed: 2 for, 1 against; 2 open"),  # one seed decides nothing
-    ({"does not hold": ["a"]}, "0 hold, 1 do not")])
+    ({"does not hold": ["a"]}, "held: 0 of 1")])
 def test_a_tally_is_of_those_that_were_judged(place, tiny, monkeypatch, counts, cell):
     groups = pages.claims.IN_SHORT
     monkeypatch.setattr(pages.claims, "tally", lambda *_: {group: counts.get(group, []) for group in groups})

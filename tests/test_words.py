@@ -89,5 +89,6 @@ def test_where_numbers_come_from_is_one_sentence():
 def test_a_legend_explains_what_is_there_and_nothing_else():
     assert words.legend(["| test acc % measured |\n| 5.0 |"]) == []
     assert words.legend(["| Δ points | late"]) == [
-        "Δ is the difference to the first row, over the seeds that both have.", "late: the median of the last 10 epochs."]
+        "Δ is the difference to the first row, over the seeds that both have.",
+        "late: the median of the last 10 epochs."]
     assert len(words.legend(["1 ± 2", "(best epoch; blew up)"])) == 2
