@@ -115,6 +115,8 @@ def draw_panels(groups, panels, context, epochs, columns=None, size=None, looks=
     epochs: the last of the x axis; columns: of panels; size: of a panel, in inches; looks, labels: see draw_panel and
     add_legends, by default one for every run.
     """
+    # What was printed of later epochs than there are, as of a trial of a few epochs, has no place.
+    panels = [panel._replace(last=panel.last or epochs) if panel else None for panel in panels]
     shown = [panel for panel in panels if panel]
     records = [record for group in groups.values() for record in group]
     runs = list(dict.fromkeys([*groups, *(run for panel in shown for run in panel.runs)]))

@@ -26,7 +26,7 @@ if __name__ == "__main__":  # run as a file: imports begin in the project's fold
 
 # plots and pictures bring matplotlib, which takes a second to load: they are imported where something is drawn.
 from experiments import ask, prepared, runs
-from experiments.declarations import as_dict, short
+from experiments.declarations import as_dict, real, short
 
 
 BOXED = (3, 5)  # the classes of report 5 that mix
@@ -55,6 +55,10 @@ class Comparison(NamedTuple):
 
     def flags(self, run):
         return as_dict(self.declared["run"][run])
+
+    def folder(self, run, seed):
+        """Returns the run folder of a run, which may have a second name here."""
+        return Path(self.runs_dir, real(self.declared, run), f"seed{seed}")
 
     def of(self, names):
         """Returns the records of some of its runs."""
@@ -245,7 +249,7 @@ def singles_of(comparison, _):
         return plots.single(firsts[0], settings, comparison.out, f"{comparison.prefix}single-", context)
     paths = []
     for run in dict.fromkeys(record["run"] for record in comparison.records if record["seed"] == comparison.seed):
-        paths += single(Path(comparison.runs_dir, run, f"seed{comparison.seed}"), Path(comparison.out) / short(run))
+        paths += single(comparison.folder(run, comparison.seed), Path(comparison.out) / short(run))
     return paths
 
 
@@ -261,7 +265,7 @@ def faces_of(comparison, _):
     """What the landmark nets make of the same faces; nothing where no weights or no data are there."""
     from data import DataError
 
-    folders = {run: Path(comparison.runs_dir, run, f"seed{comparison.seed}") for run in comparison.runs}
+    folders = {run: comparison.folder(run, comparison.seed) for run in comparison.runs}
     folders = {run: folder for run, folder in folders.items() if (folder / "model.pt").exists()}
     if len(folders) < (2 if comparison.for_results else 1):
         return []
@@ -325,7 +329,7 @@ def features_of(comparison, detail):
     for record in comparison.first_records():
         name = short(record["run"])
         wanted = name == only if only else name not in apart
-        folder = Path(comparison.runs_dir, record["run"], f"seed{record['seed']}")
+        folder = comparison.folder(record["run"], record["seed"])
         if not wanted or not holds(folder, record):
             continue
         found = ask.answers_or_none(folder, comparison.data_dir)

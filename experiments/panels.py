@@ -606,6 +606,7 @@ def with_room(scale, panels, groups, context):
     for panel in panels:
         for number in context.printed:
             is_here = number.run in panel.runs and number.quantity in panel.columns.values()
+            is_here = is_here and panel.first <= number.epoch <= (panel.last or math.inf)
             if is_here and (number.low > 0 or not scale.is_log):
                 bottom = min(bottom, 0.95 * number.low)
                 top = max(top, 1.05 * number.high)

@@ -33,6 +33,17 @@ def test_printed_numbers_are_hollow_marks_at_their_epochs():
     assert not lines(accuracy, "x/gone reported")
 
 
+def test_what_was_printed_of_later_epochs_than_a_trial_has_is_left_out(recwarn):
+    numbers = [printed("x/a", "valid_acc", epoch, 0.3 + epoch / 100) for epoch in range(1, 13)]
+    numbers += [printed("x/a", "train_loss", 12, 0.001), printed("x/a", "test_acc", 12, 0.9)]
+    fig = plots.draw_curves([classes("x/a", n=2)], context=Context(printed=numbers))
+    fig.draw_without_rendering()
+    loss, accuracy = fig.axes
+    mark, = lines(accuracy, "x/a reported")
+    assert list(mark.get_xdata()) == [1, 2] and not lines(loss, "x/a reported") and loss.get_ylim()[0] > 0.001
+    assert not recwarn.list  # matplotlib warns where a figure has no room for its panels
+
+
 def test_many_printed_numbers_are_joined_by_a_line():
     for count, style in ((3, "None"), (4, "--")):
         numbers = [printed("x/a", "valid_acc", epoch, 0.3) for epoch in range(count, 0, -1)]
