@@ -38,6 +38,7 @@ def test_the_commits_are_those_of_the_dates():
 
 @pytest.mark.parametrize("asked, limits, unit, words", [
     ("at least", (5,), " points", "at least 5 points"), ("between", (0.5, 2), " times", "between 0.5 and 2 times"),
-    ("yes", (), "", "yes"), ("within", (2,), " points", "within 2 points"), ("under", (3,), " %", "less than 3 % either way")])
+    ("yes", (), "", "yes"), ("within", (2,), " points", "within 2 points"),
+    ("under", (3,), " %", "less than 3 % either way")])
 def test_what_is_asked_in_words(asked, limits, unit, words):
     assert words_of(Threshold(asked, limits, None), unit) == words
