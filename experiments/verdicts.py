@@ -80,7 +80,7 @@ class Part(NamedTuple):
     """A number that a claim is judged by."""
 
     threshold: str  # its name in thresholds.py
-    says: str  # what is compared, at most 60 characters; "" where the sentence of the claim says it
+    says: str  # what is compared, at most 58 characters; "" where the sentence of the claim says it
     sides: Callable  # run -> one number, or two with the one to compare with behind; raises NotRun and NotJudgeable
     unit: Unit
     judged: bool = True  # False: shown, since the report leaves it open, and no part of the verdict
@@ -129,9 +129,12 @@ def satisfies(asked, value):
 
 def lies_outside(asked, low, high):
     """Returns whether no number between low and high is what a threshold asks for."""
-    # Neither end may be asked for, and yet all that is lie between them.
-    wanted = {"between": asked.limits[0], "within": 0, "under": 0}.get(asked.asked, low)
-    return not satisfies(asked, low) and not satisfies(asked, high) and not low < wanted < high
+    if satisfies(asked, low) or satisfies(asked, high):
+        return False
+    if asked.asked in ("between", "within", "under"):  # all that is asked for may lie between the ends
+        wanted = asked.limits[0] if asked.asked == "between" else 0
+        return not low < wanted < high
+    return True
 
 
 def word_for(asked, values):
