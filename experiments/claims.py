@@ -23,7 +23,7 @@ GROUPS = {verdicts.HOLDS: "holds", verdicts.FAILS: "does not hold", verdicts.UND
           verdicts.DEPENDS: "undecided", verdicts.LOOKS_SO: "looks so", verdicts.LOOKS_NOT_SO: "does not look so",
           verdicts.ONE_DEPENDS: "undecided", verdicts.NOT_JUDGEABLE: "not judgeable", verdicts.IN_PART: "not run",
           verdicts.NOT_RUN: "not run"}
-IN_SHORT = {"holds": "Holds", "does not hold": "Does not hold", "undecided": "Undecided",
+IN_SHORT = {"holds": "Holds", "does not hold": "Does not hold", "undecided": "Undecided, or as one scores",
             "looks so": "Looks so, by one seed", "does not look so": "Does not look so, by one seed",
             "not judgeable": "Not judgeable", "not run": "Not run, or only in part"}
 ABOUT = """\
@@ -167,9 +167,16 @@ def tally(declared, claims, records):
 
 
 def in_short(declared, claims, records):
-    """One line on all claims: which hold, which do not, and so on."""
-    counted = tally(declared, claims, records)
-    return " · ".join(f"**{IN_SHORT[group]}**: {', '.join(names)}" for group, names in counted.items() if names)
+    """A list, in Markdown, of which claims hold, which do not, and so on; with their sentences where that is decided."""
+    lines = []
+    for group, names in tally(declared, claims, records).items():
+        if group in ("not judgeable", "not run"):
+            said = ", ".join(names)
+        else:
+            said = "; ".join(f"{declared['claim'][name]} ({name})" for name in names)
+        if names:
+            lines.append(f"- **{IN_SHORT[group]}**: {said}")
+    return "\n".join(lines)
 
 
 def thresholds_section(claims):

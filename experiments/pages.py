@@ -21,9 +21,11 @@ HEADS = {"en": ["report", "about", "a headline", "reported", "measured", "claims
          "zh": ["报告", "内容", "代表结果", "报告值", "实测值", "论断"]}
 WORDS = {"en": {"report": "Report", "seeds": "{} ({} seeds)", "seed": "{} (1 seed)", "none": "not measured yet",
                 "claims": "held: {} of {}", "one seed": "one seed: {} for, {} against", "left": "{} open",
+                "undecided": "{} undecided", "not judgeable": "{} not judgeable", "not run": "{} not run",
                 "between": ", ", "then": "; "},
          "zh": {"report": "报告 ", "seeds": "{}（{} 个种子）", "seed": "{}（1 个种子）", "none": "尚未测量",
                 "claims": "成立：{1} 条中 {0} 条", "one seed": "单个种子：{} 条支持，{} 条不支持", "left": "{} 条未决",
+                "undecided": "{} 条未定", "not judgeable": "{} 条无法判定", "not run": "{} 条未运行",
                 "between": "，", "then": "；"}}
 QUANTITIES = {"en": {"test_acc": "test acc", "valid_acc": "valid acc", "train_acc": "train acc",
                      "valid_loss": "valid loss in px²", "best_valid_loss": "best valid loss in px²"},
@@ -217,6 +219,9 @@ def claims_cell(declared, report, found, language):
     if numbers["looks so"] + numbers["does not look so"]:
         said.append(words["one seed"].format(numbers["looks so"], numbers["does not look so"]))
     left = numbers["undecided"] + numbers["not judgeable"] + numbers["not run"]
-    if left:
+    if said and left:
         said.append(words["left"].format(left))
+    if not said:  # then it matters why
+        said = [words[group].format(numbers[group]) for group in ("undecided", "not judgeable", "not run")
+                if numbers[group]]
     return words["then"].join(said)

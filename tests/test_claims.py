@@ -383,8 +383,9 @@ def test_the_claims_are_counted_by_what_came_out():
     found = claims.tally(declared, ["N3", "N10", "N8", "M1"], three)
     assert found == {"holds": ["N3", "N8"], "does not hold": ["N10"], "looks so": [], "does not look so": [],
                      "undecided": [], "not judgeable": [], "not run": ["M1"]}
+    declared["claim"] = {"N3": "Adam", "N8": "the best", "N10": "fewer"}
     assert claims.in_short(declared, ["N3", "N10", "N8", "M1"], three) == (
-        "**Holds**: N3, N8 · **Does not hold**: N10 · **Not run, or only in part**: M1")
+        "- **Holds**: Adam (N3); the best (N8)\n- **Does not hold**: fewer (N10)\n- **Not run, or only in part**: M1")
     assert claims.tally(declared, ["N3"], net_records())["looks so"] == ["N3"]
     assert claims.tally(declared, ["N3"], net_records(adam=0.5))["does not look so"] == ["N3"]
 

@@ -78,8 +78,9 @@ def test_a_page_begins_with_its_verdicts(made):
     for file, text in made.items():
         if file not in (*pages.READMES, "results/costs.md"):
             lines = text.splitlines()
-            assert lines[0].startswith("# Report") and lines[4] == "## Verdicts" and lines[8].startswith("| claim")
-            assert lines[6].startswith("**")  # all verdicts in a line
+            assert lines[0].startswith("# Report") and lines[4] == "## Verdicts"
+            table = next(number for number, line in enumerate(lines) if line.startswith("| claim"))
+            assert table <= 14 and all(line.startswith("- **") for line in lines[6:table - 1])  # in short
             assert lines.count("## Findings") == lines.count("## What differs from the report") == 1
             assert text.count("<details>") == text.count("</details>")
             assert "{" not in re.sub(r"`[^`]*`", "", text)  # every placeholder has become a number
@@ -167,7 +168,7 @@ def test_a_page_has_verdicts_comparisons_figures_and_prose(place, tiny, monkeypa
                       "What differs from the report", "Where the numbers come from"]
     lines = text.splitlines()
     assert lines[2].startswith("Made by `make report` from 3 records of 2 runs; ")
-    assert lines[6] == "**Not run, or only in part**: T1"
+    assert lines[6] == "- **Not run, or only in part**: T1"
     assert cells_of(lines[10])[:2] == ["T1", "b beats a"] and cells_of(lines[10])[-1] == "not run"  # no seed has both
     at = lines.index("## exp-rates")
     assert lines[at + 2] == "Which rate?" and cells_of(lines[at + 6])[:4] == ["a", "–", "–", "40.0"]
@@ -278,7 +279,7 @@ def test_pages_of_no_records_say_so(place, tiny, text, capsys):
     page, readme = (place.results / "tiny.md").read_text(), place.readme.read_text()
     assert "from no record yet" in page and "Nothing measured yet." in page and not place.drawn
     assert [f"`exp-{name}`" in page for name in ("rates", "alone", "later")] == [True] * 3 and "## exp-" not in page
-    assert "| 1 open " in readme and "not measured yet" in readme and "B has not measured." in readme
+    assert "| 1 not run " in readme and "not measured yet" in readme and "B has not measured." in readme
     assert "0 records of 0 runs" in capsys.readouterr().out
 
 
