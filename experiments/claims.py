@@ -167,7 +167,7 @@ def tally(declared, claims, records):
 
 
 def in_short(declared, claims, records):
-    """A list, in Markdown, of which claims hold, which do not, and so on; with their sentences where that is decided."""
+    """A list, in Markdown, of which claims hold, which do not, and so on; with the sentences of those judged."""
     lines = []
     for group, names in tally(declared, claims, records).items():
         if group in ("not judgeable", "not run"):
