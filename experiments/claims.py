@@ -10,6 +10,7 @@ import functools
 import importlib
 import math
 import re
+import statistics
 
 from experiments import declarations, verdicts
 from experiments.records import NotRun
@@ -108,17 +109,14 @@ def printed_record(declared, run):
     Losses over the batch size are left out: what they are compared with stands in the tables.
     """
     metrics, curves = {}, {}
-    for word in declared["want"].get(run, "").split():
-        metric, _, text = word.partition("=")
-        quantity, _, epoch = metric.partition("@")
-        ends = [float(end) for end in text.split("..")]
-        middle = sum(ends) / len(ends)
-        if epoch:
-            by_epoch = curves.setdefault(quantity, [])
-            by_epoch += [None] * (int(epoch) - len(by_epoch))
-            by_epoch[int(epoch) - 1] = middle
+    for number in declarations.wanted(declared, run):
+        middle = statistics.mean(number.ends())
+        if number.epoch:
+            by_epoch = curves.setdefault(number.quantity, [])
+            by_epoch += [None] * (number.epoch - len(by_epoch))
+            by_epoch[number.epoch - 1] = middle
         else:
-            metrics[quantity] = middle
+            metrics[number.quantity] = middle
     if not metrics and not curves:
         raise NotRun
     numbers = [*metrics.values(), *(x for by_epoch in curves.values() for x in by_epoch if x is not None)]

@@ -22,6 +22,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from experiments import runs
 
@@ -177,13 +178,26 @@ def as_dict(flags):
     return values
 
 
-def printed_by_epoch(declared, names, metric="test_acc"):
-    """Returns {run: {epoch: number}}, what the report printed of a metric by epoch; {} for a run without that."""
-    printed = {}
-    for run in names:
-        found = re.findall(rf"\b{metric}@(\d+)=([\d.]+)", declared["want"].get(run, ""))
-        printed[run] = {int(epoch): float(text) for epoch, text in found}
-    return printed
+class Wanted(NamedTuple):
+    """A number that a report printed, as a want line has it."""
+
+    quantity: str  # the metric without its epoch: test_acc, train_loss+penalty/4
+    epoch: int | None  # None for the end
+    text: str  # 0.68, or 0.68..0.69 for a range
+
+    def ends(self):
+        """The ends of a range, [0.68, 0.69]; of one number that number alone."""
+        return [float(end) for end in self.text.split("..")]
+
+
+def wanted(declared, run):
+    """What the report printed of a run, a list of Wanted, in the order of its want line; [] for nothing."""
+    found = []
+    for word in declared["want"].get(run, "").split():
+        metric, _, text = word.partition("=")
+        quantity, _, epoch = metric.partition("@")
+        found.append(Wanted(quantity, int(epoch) if epoch else None, text))
+    return found
 
 
 def source_of(declared, run):

@@ -133,9 +133,8 @@ def page(declared, report, found, pairs=()):
 
 def own_records(declared, report, found):
     """The records of a report's own runs, without those under second names."""
-    aliases = declared.get("alias", {})
-    return [record for record in found
-            if declarations.report_of(record["run"]) == report and record["run"] not in aliases]
+    own = declarations.trained(declared)
+    return [record for record in found if declarations.report_of(record["run"]) == report and record["run"] in own]
 
 
 def comparison(declared, name, tables, ours):

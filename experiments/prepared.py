@@ -9,7 +9,7 @@ import math
 import re
 
 from experiments import records
-from experiments.declarations import as_dict
+from experiments.declarations import as_dict, real, wanted
 
 CLASSES = {"cifar10": 10, "caltech35": 35}
 LOSSES = {"triplet-cosine": "triplet loss", "triplet-euclid": "triplet loss", "square": "sum of squares",
@@ -24,17 +24,17 @@ def shared(declared, names, found):
 
     Two names of one training share their records, under the first of the two, which is then called "a = b".
     """
-    real = {name: declared.get("alias", {}).get(name, name) for name in names}
+    training_of = {name: real(declared, name) for name in names}
     first_name, ours = {}, []
     for name in names:
-        first_name.setdefault(real[name], name)
+        first_name.setdefault(training_of[name], name)
     for training, name in first_name.items():
         same = [record for record in found if record["run"] == training]
         same = same or [record for record in found if record["run"] == name]
         ours += [{**record, "run": name} for record in sorted(same, key=lambda record: record["seed"])]
     called = {}
     for training, name in first_name.items():
-        both = [other.partition("/")[2] for other in names if real[other] == training]
+        both = [other.partition("/")[2] for other in names if training_of[other] == training]
         if len(both) > 1:
             called[name] = " = ".join(both)
     return ours, called
@@ -67,13 +67,11 @@ def printed_of(declared, names):
     found = {}
     for run in names:
         last = int(as_dict(declared["run"][run]).get("epochs", 0))
-        for word in declared["want"].get(run, "").split():
-            metric, _, text = word.partition("=")
-            quantity, _, epoch = metric.partition("@")
-            quantity, _, divisor = quantity.partition("/")
-            ends = [float(end) * int(divisor or 1) for end in text.split("..")]
+        for as_printed in wanted(declared, run):
+            quantity, _, divisor = as_printed.quantity.partition("/")
+            ends = [end * int(divisor or 1) for end in as_printed.ends()]
             if all(map(math.isfinite, ends)):
-                number = Printed(run, quantity, int(epoch or last), ends[0], ends[-1])
+                number = Printed(run, quantity, as_printed.epoch or last, ends[0], ends[-1])
                 found.setdefault((run, quantity, number.epoch), number)
     return tuple(found.values())
 

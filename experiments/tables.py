@@ -15,7 +15,7 @@ from typing import NamedTuple
 import data
 import train
 from experiments import ask, changes, runs, starts
-from experiments.declarations import as_dict, short
+from experiments.declarations import as_dict, real, short, wanted
 from experiments.records import blew_up, difference, final, in_bfloat16, value
 from experiments.words import (family_of, heading, in_cell, in_words, is_fraction, legend, markdown, mean_in_percent,
                                mean_of, measured, number_of, paired, plural, printed_number, signed)
@@ -45,14 +45,11 @@ class Group(NamedTuple):
 def printed(declared, run):
     """What the report printed of a run: {(quantity, epoch): text}, with None for the epoch of the end."""
     found, epochs = {}, epochs_of(declared, run)
-    for word in declared["want"].get(run, "").split():
-        metric, _, text = word.partition("=")
-        quantity, _, epoch = metric.partition("@")
-        quantity = re.sub(r"/\d+$", "/batch", quantity)
-        point = int(epoch) if epoch else None
+    for number in wanted(declared, run):
+        quantity, point = re.sub(r"/\d+$", "/batch", number.quantity), number.epoch
         if point == epochs and point != 1:  # of a run of one epoch this stands among the first epochs
             point = None
-        found.setdefault((quantity, point), text)
+        found.setdefault((quantity, point), number.text)
     return found
 
 
@@ -365,8 +362,7 @@ def precision_table(pairs):
 
 def second_names(declared, names):
     """A sentence on the runs that are second names of others, or ""."""
-    aliases = declared.get("alias", {})
-    said = [f"{short(name)} is {short(aliases[name])}" for name in names if name in aliases]
+    said = [f"{short(name)} is {short(real(declared, name))}" for name in names if real(declared, name) != name]
     return f"The same training under a second name: {', '.join(said)}." if said else ""
 
 

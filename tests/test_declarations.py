@@ -298,11 +298,19 @@ def test_names_of_runs():
     assert (declarations.report_of("net/adam"), declarations.short("net/adam")) == ("net", "adam")
 
 
-def test_numbers_that_were_printed_epoch_by_epoch():
-    declared = {"want": {"a/x": "test_acc=0.5 test_acc@1=0.16 test_acc@12=0.5 valid_acc@2=0.3", "a/y": "test_acc=0.5"}}
-    assert declarations.printed_by_epoch(declared, ["a/x", "a/y", "a/z"]) == {
-        "a/x": {1: 0.16, 12: 0.5}, "a/y": {}, "a/z": {}}
-    assert declarations.printed_by_epoch(declared, ["a/x"], "valid_acc") == {"a/x": {2: 0.3}}
+def test_numbers_that_were_printed_at_the_end_and_epoch_by_epoch():
+    declared = {"want": {"a/x": "test_acc=0.5 test_acc@1=0.16 test_acc@12=0.5 valid_acc@2=0.3", "a/y": "test_acc=0.5",
+                         "a/range": "train_loss+penalty/4@3=0.68..0.69"}}
+
+    def by_epoch(run, quantity="test_acc"):
+        return {number.epoch: number.ends() for number in declarations.wanted(declared, run)
+                if number.quantity == quantity}
+
+    assert {run: by_epoch(run) for run in ("a/x", "a/y", "a/z")} == {
+        "a/x": {None: [0.5], 1: [0.16], 12: [0.5]}, "a/y": {None: [0.5]}, "a/z": {}}
+    assert by_epoch("a/x", "valid_acc") == {2: [0.3]}
+    assert declarations.wanted(declared, "a/range") == [("train_loss+penalty/4", 3, "0.68..0.69")]
+    assert by_epoch("a/range", "train_loss+penalty/4") == {3: [0.68, 0.69]}
 
 
 def test_the_line_that_a_result_must_have_goes_back_to_the_first_run():
