@@ -192,8 +192,13 @@ class Wanted(NamedTuple):
 
 def wanted(declared, run):
     """What the report printed of a run, a list of Wanted, in the order of its want line; [] for nothing."""
+    return read_want(declared["want"].get(run, ""))
+
+
+def read_want(want):
+    """The numbers of a want line, a list of Wanted, in its order."""
     found = []
-    for word in declared["want"].get(run, "").split():
+    for word in want.split():
         metric, _, text = word.partition("=")
         quantity, _, epoch = metric.partition("@")
         found.append(Wanted(quantity, int(epoch) if epoch else None, text))

@@ -148,11 +148,6 @@ def number(x):
     return f"{x:.1f}" if x >= 10 else f"{x:.3f}"
 
 
-def percent(*accuracies):
-    """Accuracies in %: "61.2 %, diverged"."""
-    return ", ".join(f"{100 * a:.1f} %" if math.isfinite(a) else "diverged" for a in accuracies)
-
-
 # ---- the committed file ---------------------------------------------------------------------------------------------
 
 def read_records():

@@ -5,6 +5,7 @@ and percent here; a difference of two is in points.
 """
 import statistics
 
+from experiments.declarations import read_want
 from experiments.records import number, value
 
 
@@ -77,14 +78,12 @@ def shown_wants(want):
     valid_loss=6 test_acc@1=0.68..0.69 test_acc@2=0.7 is: valid loss 6; test acc 68–69, 70 % at epochs 1, 2. What was
     printed of one of two quantities is said once: loss ÷ 4 or loss + L2 ÷ 4 0.563 at epoch 1.
     """
-    words = want.split()
-    if sum(word.startswith("test_acc@") for word in words) > 3:  # a whole trace, which has a table
-        words = [word for word in words if "@" not in word]
+    wanted = read_want(want)
+    if sum(one.quantity == "test_acc" and one.epoch is not None for one in wanted) > 3:  # a trace, which has a table
+        wanted = [one for one in wanted if one.epoch is None]
     numbers = {}
-    for word in words:
-        metric, _, text = word.partition("=")
-        quantity, _, epoch = metric.partition("@")
-        numbers.setdefault(quantity, []).append((printed_number(quantity, text), epoch))
+    for one in wanted:
+        numbers.setdefault(one.quantity, []).append((printed_number(one.quantity, one.text), one.epoch))
     names = {}
     for quantity, found in numbers.items():
         names.setdefault((family_of(quantity), tuple(found)), []).append(quantity)
@@ -92,11 +91,12 @@ def shown_wants(want):
     for (family, found), quantities in names.items():
         unit = " %" if "_acc" in family else ""
         part = " or ".join(map(in_words, quantities)) + " " + ", ".join(text for text, _ in found) + unit
-        epochs = [epoch for _, epoch in found if epoch]
+        epochs = [str(epoch) for _, epoch in found if epoch]
         if epochs:
             part += f" at epoch{plural(epochs)} {', '.join(epochs)}"
         parts.append(part)
-    return ("; " if "@" in " ".join(words) else ", ").join(parts)
+    has_epochs = any(one.epoch is not None for one in wanted)
+    return ("; " if has_epochs else ", ").join(parts)
 
 
 # ---- what was measured ----------------------------------------------------------------------------------------------

@@ -74,7 +74,6 @@ def test_under_a_second_name_are_copies_of_the_records_of_its_run():
 def test_numbers_as_a_reader_wants_them():
     assert [records.number(x) for x in (60100000.0, 10000, 9999.96, 20.44, 10, 9.9994, 0.5119, math.inf)] == [
         "6.01e+07", "1e+04", "10000.0", "20.4", "10.0", "9.999", "0.512", "inf"]
-    assert records.percent(0.6123, -math.inf, 1) == "61.2 %, diverged, 100.0 %"
 
 
 def test_metrics_of_several_runs_come_in_the_order_of_their_names():
