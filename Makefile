@@ -22,6 +22,8 @@ JOBS      ?=#           runs at a time; by default as many as cores and memory a
 GPUS      ?= 1#         spread the runs over so many GPUs
 BF16      ?=#           1: bfloat16 where that is safe; how a run is made, not what it is
 PYTHON    ?=#           use this interpreter and build no .venv
+MINUTES   ?= 60#        how long make torture goes on
+OUT       ?= results#   the folder into which make torture writes
 STOP_AFTER ?=#          one deadline for everything: STOP_AFTER=50m; runs save and stop, the same command goes on
 
 override SYNTHETIC := $(filter-out 0,$(strip $(SYNTHETIC)))
@@ -31,6 +33,7 @@ override RUNS  := $(strip $(RUNS))
 override DATA  := $(strip $(DATA))
 override GPUS  := $(strip $(GPUS))
 override JOBS  := $(strip $(JOBS))
+override OUT   := $(strip $(OUT))
 PY   := $(or $(strip $(PYTHON)),.venv/bin/python)
 # The keeper of run folders, and who counts runs at a time; they need no installed package, and so no .venv.
 ANY_PYTHON := $(or $(strip $(PYTHON)),python3)
@@ -77,9 +80,10 @@ source  = $(patsubst --init-from=%,%,$(patsubst --clean-by=%,%,$(filter --init-f
 # What flags.txt must hold for a result to count: the declared flags and, behind <, those of the run it starts from.
 line    = $(strip $(run.$1) $(OTHER))$(if $(source), < $(call line,$(source)))
 same    = $(if $(subst |$1|,,|$2|),,same)
-# strip: make 4.3 does not always remove the newline at the end of a file.
+# strip: make 4.3 does not always remove the newline at the end of a file. UNREADABLE has those that are none.
+line_in = $(if $(filter $1,$(UNREADABLE)),,$(strip $(file <$1)))
 is_stale = $(if $(wildcard $(call result,$1,$2)),$(if $(call \
-  same,$(call line,$1),$(strip $(file <$(call folder,$1,$2)/flags.txt))),,stale))
+  same,$(call line,$1),$(call line_in,$(call folder,$1,$2)/flags.txt)),,stale))
 
 # Names that are none, with the file and line of the variable that has them.
 at    = $(shell grep -Hnm1 '^$1[[:space:]:=]' experiments/*.mk | cut -d: -f1,2)
@@ -93,6 +97,9 @@ RESULTS := $(call results,$(RUN_NAMES))
 # Results of an older version have their flags in result.json alone.
 UNADOPTED := $(foreach f,$(patsubst %/result.json,%,$(wildcard $(RESULTS))),$(if $(wildcard $f/flags.txt),,$f))
 $(if $(strip $(UNADOPTED)),$(shell $(KEEP) adopt $(UNADOPTED)))
+# A folder in place of a line of flags would end make, a pipe would stop it. Such runs are stale: train.py says why.
+FLAG_FILES := $(wildcard $(RESULTS:result.json=flags.txt))
+UNREADABLE := $(if $(FLAG_FILES),$(shell find -L $(FLAG_FILES) -prune ! -type f))
 STALE   := $(foreach r,$(RUN_NAMES),$(foreach s,$(SEEDS),$(if $(call is_stale,$r,$s),$(call result,$r,$s))))
 FINISHED := $(filter-out $(STALE),$(wildcard $(RESULTS)))
 
@@ -240,6 +247,9 @@ report: | venv ## merges finished runs into results/records.jsonl and makes the 
 bench: | venv ## times training beside the reports' way, threads, packing, layouts; writes results/bench.md
 	$(PY) experiments/bench.py --data-dir $(DATA_DIR) --out results
 
+torture: | venv ## MINUTES=60 OUT=results: kills runs at random, compares how they end; writes OUT/torture.md
+	$(PY) experiments/torture.py --minutes $(strip $(MINUTES)) --out '$(OUT)'
+
 clean: ## generated trials and caches of Python; never data, results, runs or runs-flags
 	rm -rf runs-smoke runs-quickstart runs-synthetic runs-synthetic-flags .pytest_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
@@ -258,5 +268,5 @@ venv: .venv/requirements.txt
 endif
 
 FORCE:
-.PHONY: FORCE venv help quickstart test smoke list status show redo known-run report bench clean declared all train \
-  $(addprefix exp-,$(EXPS)) $(addprefix report-,$(REPORTS))
+.PHONY: FORCE venv help quickstart test smoke list status show redo known-run report bench torture clean declared \
+  all train $(addprefix exp-,$(EXPS)) $(addprefix report-,$(REPORTS))

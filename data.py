@@ -7,13 +7,23 @@
 `load` returns a Dataset: all images as uint8 on one device. A batch is then an index, a cast and a batched
 augmentation, drawn for each image. Photographs are decoded once into a cache. Synthetic data need no files.
 """
+import os
+import signal
+import sys
+
+if __name__ == "__main__":  # importing torch takes seconds, in which nobody else looks after signals
+    def stop(number, _):
+        name = signal.Signals(number).name
+        print(f"data.py: stopped by {name}; run the same command again to go on.", file=sys.stderr)
+        os._exit(130)  # what is being imported might catch SystemExit
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
 import argparse
 import dataclasses
 import fcntl
 import hashlib
 import math
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +34,7 @@ from experiments import archives, downloads, synthetic
 from experiments.augment import ON_CPU, draw, operate, rotate, shift
 # These five are for other files, which ask data.py for all that is about data.
 from experiments.readers import CIFAR_CLASSES, FACE_SIDE, caltech_files, grown_box, read_labels  # noqa: F401
-from experiments.readers import NAMES, DataError, locate
+from experiments.readers import NAMES, TEXTS, DataError, incomplete, locate
 
 # The parts of caltech35 that are train, by split, as numbers in readers.CALTECH_PARTS.
 CALTECH_TRAIN = {"given": [0], "train+addition": [0, 3], "all": [0, 1, 3], "val+addition": [1, 3]}
@@ -54,8 +64,9 @@ class Dataset:
     train, valid, test   int64, indices of images; a part that the split does not have is empty
     classes  their names; empty for landmarks
     mean, std   float32, of pixels 0..255: (c, 1, 1) for all images, or (n, 1, 1, 1) where each image has its own
-    fingerprint   a digest of images, targets and parts as they were read
+    fingerprint   a digest of images, targets, parts and faces' photographs as they were read
     noisy, dropped   int64, indices of train images: those with a label changed on purpose, those taken out of train
+    incomplete   in what the files differ from the whole data set, such as "49,000 of 50,000 train images"; else ""
     """
 
     name: str
@@ -72,6 +83,7 @@ class Dataset:
     fingerprint: str
     noisy: torch.Tensor = dataclasses.field(default_factory=no_images)
     dropped: torch.Tensor = dataclasses.field(default_factory=no_images)
+    incomplete: str = ""
 
     def to(self, device):
         """Returns the same data set with its tensors on `device`."""
@@ -160,12 +172,16 @@ def load(name, root="data", synthetic=False, split=None, normalise=None, side=11
         images, targets = _with_rotated_copies(images, targets, generator)
         part = torch.zeros(len(images), dtype=torch.int64)
     train, valid, test = _split(name, split, part, raw.get("group"), generator)
+    if not len(train) or not len(valid) and split not in WITHOUT_VALID:
+        empty = "valid" if len(train) else "train"
+        raise DataError(f"The split {split} of {name} under {root} leaves no {empty} image, because there are too few. "
+                        "Get the whole data set.")
     if name == "faces21":
         mean, std = own_mean_std(images)
     else:
         mean, std = (255 * torch.tensor(values)[:, None, None] for values in MEAN_STD[normalise or NORMALISED[name]])
     return Dataset(name, raw["source"], synthetic, images, targets, train, valid, test, raw["classes"], mean, std,
-                   raw["fingerprint"])
+                   raw["fingerprint"], incomplete="" if synthetic else incomplete(name, raw))
 
 
 def split_of(name, split=None):
@@ -194,7 +210,8 @@ def _split(name, split, part, group, generator):
         train = everything[torch.isin(part, torch.tensor(CALTECH_TRAIN[split]))]
         return train, no_images() if split in WITHOUT_VALID else valid, test
     if split == "last":
-        return train[:-n_valid], train[-n_valid:], test
+        n_train = len(train) - n_valid
+        return train[:n_train], train[n_train:], test
     if split in ("random", "leak"):
         shuffled = train[torch.randperm(len(train), generator=generator)]
         return shuffled[n_valid:].sort().values, shuffled[:n_valid].sort().values, test
@@ -262,12 +279,15 @@ def drop(dataset, indices):
 def facts(settings, dataset):
     """Returns what result.json says of the data: name, source, digest and sizes, and what noise and cleaning did.
 
+    incomplete is there where the data set is not whole: as of Dataset.
     label_noise is the fraction of train labels that noise really changed, dropped_noisy how many of the dropped images
     have such a label.
     """
     found = {"name": dataset.name, "source": dataset.source, "fingerprint": dataset.fingerprint,
              "synthetic": dataset.synthetic, "train": len(dataset.train), "valid": len(dataset.valid),
              "test": len(dataset.test)}
+    if dataset.incomplete:
+        found["incomplete"] = dataset.incomplete
     if settings.label_noise:
         found["label_noise"] = round(len(dataset.noisy) / (len(dataset.train) + len(dataset.dropped)), 6)
     if settings.clean_by:
@@ -372,16 +392,17 @@ def checked(cast, holds, words):
     return parse
 
 
-# nan is refused by all of these.
-positive = checked(float, lambda v: 0 < v < math.inf, "above 0 and finite")
-not_negative = checked(float, lambda v: 0 <= v < math.inf, "at least 0 and finite")
+# nan is refused by all of these. Nets are trained in float32, which makes 0 or infinity of what is beyond these bounds.
+positive = checked(float, lambda v: 1e-37 <= v <= 1e38, "between 1e-37 and 1e38")
+not_negative = checked(float, lambda v: v == 0 or 1e-37 <= v <= 1e38, "0 or between 1e-37 and 1e38")
 fraction = checked(float, lambda v: 0 <= v < 1, "at least 0 and below 1")
 probability = checked(float, lambda v: 0 <= v <= 1, "at least 0 and at most 1")
 degrees = checked(float, lambda v: 0 <= v <= 180, "at least 0 and at most 180")
-factor = checked(float, lambda v: 0 < v <= 1, "above 0 and at most 1")
+factor = checked(float, lambda v: 1e-37 <= v < 1, "above 0 (at least 1e-37) and below 1")
 pixels = checked(int, lambda v: 0 <= v <= 16, "at least 0 and at most 16")
 count = checked(int, lambda v: 1 <= v < 2**31, "at least 1 and below 2^31")
 whole = checked(int, lambda v: 0 <= v < 2**63, "at least 0 and below 2^63")
+threads = checked(int, lambda v: 1 <= v <= 1024, "at least 1 and at most 1024")
 
 
 def add_flags(parser):
@@ -469,13 +490,14 @@ def _cached(name, root, *size):
     """Returns what the reader of a data set makes of its files, decoded once, and kept in a cache.
 
     size: of the images, for a reader that wants it. The cache's name holds a digest of every file's name, size and time
-    of change. Raises DataError where the data are missing or broken, OSError where they cannot be read.
+    of change, for text files that of their content instead. Raises DataError where the data are missing or broken,
+    OSError where they cannot be read.
     """
     folder, read = locate(name, root)
     name = "_".join([name, *map(str, size)])
     key = hashlib.sha256(f"1 {name} {read.__name__}".encode())
     shown = Path(root.resolve().name, folder.relative_to(root))  # the same for data, ./data and /box/data
-    for line in archives.listing(folder, shown):
+    for line in archives.listing(folder, shown, by_content=TEXTS):
         key.update(line)
     file = archives.cache_folder(root) / f"{name}-{key.hexdigest()[:16]}.pt"
     with open(file.with_name(f"{name}.lock"), "w") as lock:
@@ -509,10 +531,14 @@ def _write_cache(raw, name, file):
 
 
 def _fingerprint(raw):
-    """Returns a digest of the decoded images, targets and parts: what a run saw, whatever files it came from."""
+    """Returns a digest of the decoded images, targets, parts and photographs of faces, by which the latter are split.
+
+    It tells what a run saw, whatever files that came from.
+    """
     digest = hashlib.sha256()
-    for tensor in (raw["images"], raw["targets"], raw["part"]):
-        digest.update(np.ascontiguousarray(tensor.numpy()))
+    for name in ("images", "targets", "part", "group"):
+        if name in raw:
+            digest.update(np.ascontiguousarray(raw[name].numpy()))
     return digest.hexdigest()[:16]
 
 
@@ -525,8 +551,9 @@ def info(names, root="data", synthetic=False):
         try:
             d = load(name, root, synthetic)
             shape = "x".join(map(str, d.images.shape[1:]))
-            print(f"{name}: {d.source}; {len(d.images)} images {shape}; train {len(d.train)}, valid {len(d.valid)}, "
-                  f"test {len(d.test)}; fingerprint {d.fingerprint}")
+            line = (f"{name}: {d.source}; {len(d.images)} images {shape}; train {len(d.train)}, valid {len(d.valid)}, "
+                    f"test {len(d.test)}; fingerprint {d.fingerprint}")
+            print(f"{line}; incomplete: {d.incomplete}" if d.incomplete else line)
         except DataError as e:
             complete = False
             print(f"data.py: {e}", file=sys.stderr)
@@ -550,6 +577,8 @@ def main(argv=None):
     for one in commands.choices.values():
         one.add_argument("--data-dir", default="data", help="folder of the data sets (default: data)")
     args = parser.parse_args(argv)
+    if not args.data_dir.strip():
+        parser.error("--data-dir is given an empty value; leave it out, or name a folder")
     try:
         with downloads.interruptible():
             if args.command == "fetch":

@@ -119,10 +119,10 @@ LOSS_OF = {"cifar10": "cross-entropy", "caltech35": "cross-entropy", "faces21": 
 
 
 def not_negative(text):
-    """An argparse type: a finite number, at least 0."""
+    """An argparse type: 0 or a number above it that float32 can hold, and its double too."""
     value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be at least 0 and finite, not {text}")
+    if value != 0 and not 1e-37 <= value <= 1e38:
+        raise argparse.ArgumentTypeError(f"must be 0 or between 1e-37 and 1e38, not {text}")
     return value
 
 

@@ -7,8 +7,10 @@ The flags of a net are the arguments of its class or function, and their default
 name. Each has an `input_shape` (c, h, w) and a `task`, "classes" or "landmarks".
 """
 import argparse
+import functools
 import inspect
 import math
+import re
 
 import torch
 import torch.nn.functional as F
@@ -334,7 +336,9 @@ class NormaliseByBatch(torch.autograd.Function):
         d bias   = sum(g)
         d weight = sum(g * z)
         d x      = weight * s * (g - d bias / n - z * d weight / n)
-    Autograd would walk three times as often through memory, which is what these layers wait for.
+    A mean that is large beside the deviation is rounded, and x - mean is off by `rest`, the same for all values of a
+    channel. The sums are corrected for it. Autograd would walk three times as often through memory, which is what these
+    layers wait for.
     """
 
     @staticmethod
@@ -342,20 +346,24 @@ class NormaliseByBatch(torch.autograd.Function):
         over, shape = [0, 2, 3][:x.dim() - 1], [1, -1, 1, 1][:x.dim()]  # over all dimensions but 1
         mean = x.mean(over)
         centred = x - mean.view(shape)
-        var = (centred * centred).mean(over)  # as exact as torch.var, which takes four times as long
+        rest = centred.mean(over)
+        # As exact as torch.var, which takes four times as long. Equal values, too, differ by rounding: never below 0.
+        var = ((centred * centred).mean(over) - rest * rest).clamp_min_(0)
         s = torch.rsqrt(var + eps)
-        ctx.save_for_backward(centred, weight, s)
+        mean = mean + rest
+        ctx.save_for_backward(centred, rest, weight, s)
         ctx.mark_non_differentiable(mean, var)
-        return torch.addcmul(bias.view(shape), centred, (weight * s).view(shape)), mean, var
+        return torch.addcmul((bias - rest * weight * s).view(shape), centred, (weight * s).view(shape)), mean, var
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, g, *_):
-        centred, weight, s = ctx.saved_tensors
+        centred, rest, weight, s = ctx.saved_tensors
         over, shape, n = [0, 2, 3][:g.dim() - 1], [1, -1, 1, 1][:g.dim()], g.numel() // g.shape[1]
         d_bias = g.sum(over)
-        d_weight = (g * centred).sum(over) * s
-        d_x = torch.addcmul((-weight * s * d_bias / n).view(shape), g, (weight * s).view(shape))
+        d_weight = ((g * centred).sum(over) - rest * d_bias) * s
+        offset = weight * s * (rest * s * d_weight - d_bias) / n
+        d_x = torch.addcmul(offset.view(shape), g, (weight * s).view(shape))
         d_x.addcmul_(centred, (-weight * s * s * d_weight / n).view(shape))
         return d_x, d_weight, d_bias, None
 
@@ -385,11 +393,10 @@ class BatchNorm(nn.Module):
             raise ValueError(f"expected an input of {' or '.join(map(str, self.dims))} dimensions, got {x.dim()}")
         dtype = x.dtype
         x = x.to(torch.promote_types(dtype, self.weight.dtype))  # of bfloat16 inputs, statistics are in float32
-        if not self.training:
-            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-            shift = self.bias - self.running_mean * scale
+        if not self.training:  # x - mean first: scale * x - scale * mean would lose what both have in common
             shape = [1, -1, 1, 1][:x.dim()]
-            return torch.addcmul(shift.view(shape), x, scale.view(shape)).to(dtype)
+            centred, scale = x - self.running_mean.view(shape), self.weight * torch.rsqrt(self.running_var + self.eps)
+            return torch.addcmul(self.bias.view(shape), centred, scale.view(shape)).to(dtype)
         n = x.numel() // x.shape[1]
         if n < 2:
             raise ValueError(f"expected more than 1 value per channel when training, got {tuple(x.shape)}")
@@ -591,11 +598,12 @@ def probability(text):
     return value
 
 
-def widths(text):
-    """An argparse type: whole numbers with commas, such as 16,36, as a tuple."""
+def widths(text, most=2**31 - 1):
+    """An argparse type: whole numbers with commas, such as 16,36, each from 1 to `most`, as a tuple."""
     words = text.split(",")
-    if not all(word.strip().isdecimal() and 0 < int(word) < 2**31 for word in words):
-        raise argparse.ArgumentTypeError(f"must be a list of whole numbers such as 16,36, each at least 1, not {text}")
+    if not all(re.fullmatch(r"\s*\d{1,10}\s*", word) and 0 < int(word) <= most for word in words):
+        raise argparse.ArgumentTypeError("must be a list of whole numbers such as 16,36, each at least 1 and at most "
+                                         f"{most}, not {text}")
     return tuple(int(word) for word in words)
 
 
@@ -604,13 +612,14 @@ def add_flags(parser):
     group = parser.add_argument_group("model", "each net takes some of these flags and refuses the others",
                                       argument_default=argparse.SUPPRESS)
     add = group.add_argument
+    up_to_65536, up_to_1000 = (functools.partial(widths, most=most) for most in (65536, 1000))
     add("--model", default="lenet5", choices=MODELS, help="the net")
     add("--act", choices=ACTIVATIONS, help="activation (lenet5: sigmoid)")
     add("--pool", choices=POOLINGS, help="pooling (lenet5: avg)")
-    add("--channels", type=widths, help="channels of the convolutions (lenet5: 16,36, classic 6,16; net: 6,16)")
-    add("--kernels", type=widths, help="kernel sizes of the convolutions (lenet5: 5,3; classic 5,5)")
-    add("--fc", type=widths, help="widths of the hidden linear layers (lenet5: 128,96; classic 120,84; 2-FC 128)")
-    add("--convs", type=widths, help="convolutions in each block (vgg13, vgg16: 2,2,3,3,3; vgg19: 2,2,4,4,4)")
+    add("--channels", type=up_to_65536, help="channels of the convolutions (lenet5: 16,36, classic 6,16; net: 6,16)")
+    add("--kernels", type=up_to_65536, help="kernel sizes of the convolutions (lenet5: 5,3; classic 5,5)")
+    add("--fc", type=up_to_65536, help="widths of the hidden linear layers (lenet5: 128,96; classic 120,84; 2-FC 128)")
+    add("--convs", type=up_to_1000, help="convolutions in each block (vgg13, vgg16: 2,2,3,3,3; vgg19: 2,2,4,4,4)")
     add("--norm", choices=NORMS, help="batch, layer, instance or group norm (mlp, cnn: bn; others: none)")
     add("--fc-norm", choices=("none", "bn"), help="norm of the hidden linear layers (lenet5: none)")
     add("--dropout", type=probability, help="probability that a feature is zeroed (mlp: 0.5; cnn: 0.1; others: 0)")

@@ -13,7 +13,6 @@ another process has this run: try again later; 1 anything else.
 """
 import argparse
 import contextlib
-import dataclasses
 import math
 import os
 import sys
@@ -21,6 +20,8 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
+    from experiments import runs
+    runs.stop_at_once("train.py")  # while torch is loaded, which takes seconds
     # Threads that wait for each other spin, by default for milliseconds: with a second run on the same cores a step
     # then takes thirty times as long. This shorter wait costs an idle machine nothing. Torch reads it when it loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -30,26 +31,11 @@ import torch
 import data
 import losses
 import models
-from experiments import protocol, runs, starts
+from experiments import checkpoints, protocol, runs, starts
+from experiments.checkpoints import State
 from experiments.runs import BadInput, Stopped
 
 # ---- the loop -------------------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass
-class State:
-    """What changes while a run trains. A checkpoint holds all of it, and the net."""
-
-    optimizer: torch.optim.Optimizer
-    scheduler: object  # of the learning rate; None: it is constant
-    switched: bool = False  # has --switch-after happened?
-    epoch: int = 0  # epochs done
-    steps: int = 0  # steps done in these epochs
-    step: int = 0  # steps done in the epoch under way
-    seconds: float = 0.0  # spent on the epoch under way before the run was stopped
-    tallies: dict = None  # of the epoch under way: loss, L2 term, correct and left out, a float32 vector (steps,) each
-    rows: list = dataclasses.field(default_factory=list)  # the log
-    best: dict = None  # score, epoch, metrics and weights of the best valid epoch
 
 
 def fit(settings, model, dataset, state, folder, stop_reason):
@@ -76,7 +62,7 @@ def fit(settings, model, dataset, state, folder, stop_reason):
         for step, (x, y) in enumerate(batches, start=state.step):
             if reason := stop_reason():
                 state.step, state.seconds = step, state.seconds + time.monotonic() - started
-                runs.save_checkpoint(folder, model, state)
+                checkpoints.save_checkpoint(folder, model, state)
                 raise Stopped(f"stopped by {reason} in epoch {epoch} at step {step} of {steps}; "
                               "the same command goes on from here")
             output, loss, penalty, norm = train_step(settings, model, state.optimizer, loss_function, x, y)
@@ -88,16 +74,24 @@ def fit(settings, model, dataset, state, folder, stop_reason):
             elif settings.loss in losses.OF_FEATURES:
                 state.tallies["left_out"][step] = losses.left_out(y)
 
-        if norm is None:  # not clipped: that of the epoch's last gradient is worked out now
-            norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+        if state.step < steps:  # else the run was stopped while this epoch was scored
+            if norm is None:  # not clipped: that of the epoch's last gradient is worked out now
+                norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+            state.step, state.norm = steps, norm.item()
         means = training_means(settings, state.tallies, plan.sizes(steps))
         row = {"epoch": epoch, "lr": state.optimizer.param_groups[0]["lr"], **means, "valid_loss": None,
-               "valid_acc": None, "test_loss": None, "test_acc": None, "grad_norm": norm.item(), "seconds": None}
-        if len(dataset.valid):
-            draws = data.valid_draws(settings, dataset, epoch)
-            row["valid_loss"], row["valid_acc"] = evaluate(settings, model, dataset, dataset.valid, draws)
-        if settings.test_each_epoch:
-            row["test_loss"], row["test_acc"] = evaluate(settings, model, dataset, dataset.test)
+               "valid_acc": None, "test_loss": None, "test_acc": None, "grad_norm": state.norm, "seconds": None}
+        try:
+            if len(dataset.valid):
+                draws = data.valid_draws(settings, dataset, epoch)
+                row["valid_loss"], row["valid_acc"] = evaluate(settings, model, dataset, dataset.valid, stop_reason,
+                                                               draws)
+            if settings.test_each_epoch:
+                row["test_loss"], row["test_acc"] = evaluate(settings, model, dataset, dataset.test, stop_reason)
+        except Stopped:
+            state.seconds += time.monotonic() - started
+            checkpoints.save_checkpoint(folder, model, state)
+            raise
         diverged = any(row[name] is not None and not math.isfinite(row[name])
                        for name in ("train_loss", "valid_loss", "test_loss"))
         row["seconds"] = round(state.seconds + time.monotonic() - started, 3)
@@ -114,8 +108,8 @@ def fit(settings, model, dataset, state, folder, stop_reason):
             state.scheduler.step(row["valid_loss"])
         elif state.scheduler is not None:
             state.scheduler.step()
-        if time.monotonic() - last_saved >= settings.save_every:
-            runs.save_checkpoint(folder, model, state)
+        if time.monotonic() - last_saved >= settings.save_every or is_over(settings, state):
+            checkpoints.save_checkpoint(folder, model, state)  # at the end: whatever happens while it is scored
             last_saved = time.monotonic()
     if not has_trained_all(settings, state):
         runs.say(folder, f"no better epoch than {state.best['epoch']} in {settings.early_stop}: stopped early, "
@@ -160,11 +154,11 @@ def predict(settings, model, x):
 
 
 @torch.no_grad()
-def evaluate(settings, model, dataset, indices, draws=None, batch_size=256):
+def evaluate(settings, model, dataset, indices, stop_reason=None, draws=None, batch_size=256):
     """Returns the mean loss and the accuracy (None for landmarks and features) on the images `indices`, in eval mode.
 
-    draws: augmentation of these images, if any. A triplet loss depends on who else is in a batch: its batches are of
-    --batch-size, as in training, and mixed, always in the same way.
+    stop_reason: as of `fit`; raises Stopped. draws: augmentation of these images, if any. A triplet loss depends on who
+    else is in a batch: its batches are of --batch-size, as in training, and mixed, always in the same way.
     """
     loss_function, was_training = losses.make(settings, training=False), model.training
     mode = contextlib.nullcontext()
@@ -179,6 +173,8 @@ def evaluate(settings, model, dataset, indices, draws=None, batch_size=256):
     total = torch.zeros(2, dtype=torch.float64, device=indices.device)
     with mode:
         for x, y in dataset.batches(plan):
+            if stop_reason and (reason := stop_reason()):
+                raise Stopped(f"stopped by {reason} while it was scored; the same command goes on from here")
             output = predict(settings, model, x)
             loss = loss_function(output, y)
             total[0] += loss if settings.loss in losses.SUMS else loss * len(y)
@@ -234,12 +230,9 @@ def is_over(settings, state):
 
 def keep_best(state, row, model):
     """Keeps the weights of the best valid epoch: highest accuracy or, without one, lowest loss; the first of equals."""
-    if row["valid_acc"] is not None:
-        score = row["valid_acc"]
-    elif row["valid_loss"] is not None:
-        score = -row["valid_loss"]
-    else:
+    if row["valid_loss"] is None:  # there is no valid set, or the loss was not finite
         return
+    score = -row["valid_loss"] if row["valid_acc"] is None else row["valid_acc"]
     if state.best is None or score > state.best["score"]:
         weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         state.best = {"score": score, "epoch": row["epoch"], "valid_loss": row["valid_loss"],
@@ -350,8 +343,8 @@ def make_parser():
         help="train in bfloat16 (autocast), for processors and GPUs that have it; the reports used float32")
     add("--deterministic", action="store_true", help="on CUDA: only kernels that always give the same bits (slower)")
     add("--device", help="cpu, cuda, cuda:1; default: cuda where there is one")
-    add("--threads", type=data.count, help="CPU threads; default: one for nets that gain nothing from more, else what "
-                                           "torch chooses; a resumed run keeps its first number")
+    add("--threads", type=data.threads, help="CPU threads; default: one for nets that gain nothing from more, else "
+                                             "what torch chooses; a resumed run keeps its first number")
     add("--save-every", type=data.not_negative, metavar="S",
         help="least seconds between checkpoints; default: 30, or 300 for nets of more than ten million parameters")
     add("--stop-after", type=runs.seconds, metavar="TIME", help="save and exit with 75 after 90s, 55m, 1h30m")
@@ -367,7 +360,7 @@ def parse(argv):
     unset = object()  # parsed once more over these, the flags that were typed can be told from defaults
     second = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(flags), unset)))
     typed = {name: value for name, value in vars(second).items() if value is not unset}
-    if empty := [name.replace("_", "-") for name, value in typed.items() if value == ""]:
+    if empty := [name.replace("_", "-") for name, value in typed.items() if str(value).strip() == ""]:
         parser.error(f"--{empty[0]} is given an empty value; leave it out, or say what it is to be")
     try:
         for room in (models, data, losses):
@@ -423,8 +416,8 @@ def resolve_run_flags(parser, flags, typed):
 
 # ---- one run --------------------------------------------------------------------------------------------------------
 
-def train(settings, flags, stop_reason):
-    """Trains, or goes on training, what the settings ask for. flags: as they were typed. Returns an exit code."""
+def train(settings, flags, started):
+    """Trains what the settings ask for, or goes on, and returns an exit code. flags: as typed; started: when."""
     folder, start = Path(settings.runs, settings.run, f"seed{settings.seed}"), starts.first_run(settings)
     line = runs.join_lines(flags, runs.flags_line(start) if start else None)
     digest, dropped = starts.digest(starts.first_weights(settings)), None
@@ -432,12 +425,13 @@ def train(settings, flags, stop_reason):
         done = runs.finished_before(folder, flags, line)
         if done is not None:
             return done
-        dropped = runs.read_json(folder / "args.json").get("dropped")
+        dropped = runs.read_args(folder).get("dropped")
     dataset, model = prepare(settings, dropped)
     dropped = dataset.dropped.tolist() if settings.clean_by else None
     if digest is None:  # ImageNet's weights may have been downloaded just now
         digest = starts.digest(starts.first_weights(settings))
     facts = {"init_digest": digest, "fingerprint": dataset.fingerprint, "dropped": dropped}
+    stop_reason = runs.watch(started, settings.stop_after, settings.stop_at)  # until here a signal ends it at once
     with runs.locked(folder):
         same = not settings.restart and same_run(settings, digest, folder)
         done = runs.finished_before(folder, flags, line) if same else None
@@ -449,19 +443,20 @@ def train(settings, flags, stop_reason):
         try:
             optimizer = make_optimizer(settings, model)
             state = State(optimizer, make_scheduler(settings, optimizer))
-            runs.load_checkpoint(folder, model, state, settings.device, lambda: make_optimizer(settings, model, True))
+            checkpoints.load_checkpoint(folder, model, state, settings,
+                                        lambda: make_optimizer(settings, model, switched=True))
             runs.say(folder, f"{starts.beginning(state)} with {flags}")
             runs.say(folder, starts.description(settings, model, dataset))
             runs.rewrite_log(state.rows, folder)
             status = fit(settings, model, dataset, state, folder, stop_reason)
-            source = runs.read_json(start / "result.json") if start else {}
+            source = runs.read_result(start) if start else {}
             origin = {"flags": flags, "init_flags": source.get("flags"), "init_digest": digest}
-            result = finish(settings, model, dataset, state, folder, status, origin)
+            result = finish(settings, model, dataset, state, folder, status, origin, stop_reason)
         except Stopped as e:
             runs.say(folder, str(e))
             return runs.STOPPED
         except Exception as e:
-            runs.fail(folder, e)
+            runs.fail(folder, starts.explained(e, settings))
             raise
     return runs.DIVERGED if result["status"] == "diverged" else runs.FINISHED
 
@@ -476,14 +471,14 @@ def same_run(settings, digest, folder):
     return runs.same_run(folder, ours, runs.identity(defaults._asdict()))
 
 
-def finish(settings, model, dataset, state, folder, status, origin):
+def finish(settings, model, dataset, state, folder, status, origin, stop_reason):
     """Saves the weights, scores the test set once (unless every epoch did), writes the result and returns it."""
     last, best = state.rows[-1], state.best or {"epoch": None, "valid_loss": None, "valid_acc": None}
     if settings.early_stop and state.best:
         model.load_state_dict(best["weights"])
-    runs.save_torch(model.state_dict(), folder / "model.pt")
+    digests = {"model.pt": checkpoints.save(model.state_dict(), folder / "model.pt")}
     if state.best:
-        runs.save_torch(best["weights"], folder / "best.pt")
+        digests["best.pt"] = checkpoints.save(best["weights"], folder / "best.pt")
     metrics = {name: last[name] for name in ("train_loss", "train_acc", "valid_loss", "valid_acc")}
     metrics |= {"best_epoch": best["epoch"], "best_valid_loss": best["valid_loss"], "best_valid_acc": best["valid_acc"],
                 "test_loss": None, "test_acc": None}
@@ -491,11 +486,11 @@ def finish(settings, model, dataset, state, folder, status, origin):
     if status == "finished" and settings.test_each_epoch:
         metrics.update(test_loss=last["test_loss"], test_acc=last["test_acc"])
     if status == "finished" and settings.valid_rotation:
-        metrics["valid_loss_turned"] = rotated_loss(settings, model, dataset)
+        metrics["valid_loss_turned"] = rotated_loss(settings, model, dataset, stop_reason)
     if status == "finished" and len(dataset.test) and not settings.test_each_epoch and settings.test_weights != "none":
         if settings.test_weights == "best":
             model.load_state_dict(best["weights"])
-        metrics["test_loss"], metrics["test_acc"] = evaluate(settings, model, dataset, dataset.test)
+        metrics["test_loss"], metrics["test_acc"] = evaluate(settings, model, dataset, dataset.test, stop_reason)
         evaluations = 1
         if not math.isfinite(metrics["test_loss"]):
             status = "diverged"
@@ -503,18 +498,18 @@ def finish(settings, model, dataset, state, folder, status, origin):
               "test_weights": settings.test_weights, "test_evaluations": evaluations,
               "params": models.count_parameters(model), "steps": state.steps, "max_steps": settings.max_steps,
               "threads": settings.threads, "precision": starts.precision(settings),
-              "data": data.facts(settings, dataset), **origin,
+              "data": data.facts(settings, dataset), "weights": digests, **origin,
               **runs.made_with(torch.device(settings.device))}
     runs.finish(folder, result, state.rows)
     return result
 
 
-def rotated_loss(settings, model, dataset):
+def rotated_loss(settings, model, dataset, stop_reason):
     """The mean loss on the valid images rotated by --valid-rotation degrees one way and the other."""
     total = 0.0
     for degrees in (settings.valid_rotation, -settings.valid_rotation):
         draws = {"degrees": torch.full((len(dataset.valid),), degrees)}
-        total += evaluate(settings, model, dataset, dataset.valid, draws)[0]
+        total += evaluate(settings, model, dataset, dataset.valid, stop_reason, draws)[0]
     return total / 2
 
 
@@ -525,24 +520,27 @@ def main(argv=None):
     if any(word.partition("=")[0] == "--score" for word in argv):  # a command of its own, which trains nothing
         script = Path(__file__).resolve().parent / "experiments" / "score.py"
         os.execv(sys.executable, [sys.executable, str(script), *argv])
+    settings = None
     try:
         settings = parse(argv)
-        stop_reason = runs.watch(started, settings.stop_after, settings.stop_at)
         if settings.device == "cpu":
             runs.keep_freed_memory()
         if settings.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
             torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it did not write
-        return train(settings, runs.identity_flags(argv), stop_reason)
+        return train(settings, runs.identity_flags(argv), started)
     except (BadInput, data.DataError) as e:
         runs.complain("train.py", e)
         return runs.BAD_INPUT
     except Stopped as e:
         print(f"train.py: {e}", file=sys.stderr)
         return runs.STOPPED
-    except OSError as e:
-        print(f"train.py: {e}; what was saved before is kept, and the same command goes on from there", file=sys.stderr)
+    except Exception as e:
+        problem = starts.explained(e, settings)
+        if not isinstance(problem, (OSError, starts.NoMemory)):
+            raise
+        print(f"train.py: {problem}; what was saved before is kept, and the same command goes on", file=sys.stderr)
         return runs.FAILED
 
 

@@ -6,6 +6,7 @@ a folder holds what it should. The rest tells what is visible in a folder, wheth
 import contextlib
 import hashlib
 import os
+import stat
 import tarfile
 import urllib.error
 import zipfile
@@ -108,7 +109,18 @@ def tar_members(tar):
         pass
 
 
-# ---- folders --------------------------------------------------------------------------------------------------------
+# ---- files and folders ----------------------------------------------------------------------------------------------
+
+def check_file(path):
+    """Raises OSError where `path` is neither a file nor a link to one.
+
+    Whoever opens a FIFO waits until somebody writes into it, and a device may have no end.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+        raise OSError(f"{path} is {kinds.get(stat.S_IFMT(mode), 'a device')}, not a file")
+
 
 def visible_folders(path):
     """Returns the names of the folders in `path`, sorted, without hidden ones; none where `path` is no folder.
@@ -129,17 +141,24 @@ def visible_files(folder, endings):
                   if path.suffix.lower() in endings and not path.name.startswith("."))
 
 
-def listing(folder, shown):
+def listing(folder, shown, by_content=()):
     """Yields a line for every file below `folder`, as bytes: path, size and time of change. Their order is fixed.
 
     shown: what stands for the folder in these paths, so that the lines are the same wherever the folder lies.
+    by_content: names of files that are read and have their SHA-256 in place of size and time. Raises OSError where one
+    of these is no file, or something cannot be read.
     """
     for here, folders, files in os.walk(folder, followlinks=True):
         folders.sort()  # os.walk goes on in this order
         for name in sorted(files):
             path = os.path.join(here, name)
-            stat = os.stat(path)
-            yield os.fsencode(f"{shown}{path[len(str(folder)):]} {stat.st_size} {stat.st_mtime_ns}\n")
+            if name in by_content:
+                check_file(path)
+                state = sha256(path)
+            else:
+                found = os.stat(path)
+                state = f"{found.st_size} {found.st_mtime_ns}"
+            yield os.fsencode(f"{shown}{path[len(str(folder)):]} {state}\n")
 
 
 def cache_folder(root):

@@ -7,6 +7,7 @@ Nothing here trains or draws. Torch and scikit-learn, which take seconds to load
 """
 import json
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -20,20 +21,25 @@ def predict(folders, data_dir, count=4, best=()):
 
     folders: {run: run folder}. The faces are `count` of the valid set, evenly spread, then the last of these rotated by
     +30° and -30°. The dict has "pictures": (faces, 112, 112), "true": (faces, 42) in pixels, "heads": what each face
-    is, "predicted": {run: (faces, 42)}, and "other": the runs that trained with another split, and so may have seen
-    these faces. The runs in `best` answer with the weights of their best epoch, best.pt, all others with their final
-    ones. A run whose net does not give 21 landmarks is named on stderr and left out. Raises data.DataError where the
-    data are not there.
+    is, "predicted": {run: (faces, 42)}, "other": the runs that trained with another split, and so may have seen
+    these faces, and "unread": what is wrong with the runs of which a file is broken. The runs in `best` answer with the
+    weights of their best epoch, best.pt, all others with their final ones. A run that is broken, or whose
+    net does not give 21 landmarks, is named on stderr and left out. Raises data.DataError where the data are not there.
     """
     import torch
 
     import data
     from experiments import starts
 
-    shown, valid = None, None
+    shown, valid, unread = None, None, []
     for run, folder in folders.items():
         weights = "best.pt" if run in best else "model.pt"
-        _, model, dataset = starts.restore(folder, data_dir=data_dir, device="cpu", weights=weights)
+        try:
+            _, model, dataset = starts.restore(folder, data_dir=data_dir, device="cpu", weights=weights)
+        except runs.BadInput as e:
+            print(f"{run}: left out of the faces: {e}", file=sys.stderr)
+            unread.append(str(e))
+            continue
         if tuple(dataset.targets.shape[1:]) != (42,):
             print(f"{run}: its net does not give 21 landmarks, left out of the faces", file=sys.stderr)
             continue
@@ -45,7 +51,8 @@ def predict(folders, data_dir, count=4, best=()):
             rotated, landmarks = data.rotate(x[[-1, -1]], torch.tensor([30.0, -30.0]), y[[-1, -1]])
             x, y = torch.cat([x, rotated]), torch.cat([y, landmarks])
             heads = ["upright"] * n + ["turned +30°", "turned −30°"]
-            shown = {"pictures": x[:, 0].numpy(), "true": y.numpy(), "heads": heads, "predicted": {}, "other": set()}
+            shown = {"pictures": x[:, 0].numpy(), "true": y.numpy(), "heads": heads, "predicted": {}, "other": set(),
+                     "unread": unread}
         if not torch.equal(dataset.valid, valid):
             shown["other"].add(run)
         with torch.no_grad():
@@ -128,15 +135,13 @@ def described(record, folder, data_dir):
     has_answers = record["status"] == "finished" and record["metrics"].get("test_acc") is not None
     if record["data"].get("name") != "caltech35" or not has_answers:
         return record
-    if not file.exists():
+    if not os.path.lexists(file):
         found = answers_or_none(folder, data_dir)
         if found is None:
             return record
         runs.write_atomically(json.dumps(describe(found)).encode(), file)
-    try:
-        return {**record, "described": json.loads(file.read_bytes())}
-    except ValueError as e:
-        raise runs.BadInput(f"{file} is not JSON ({e}); remove it, and it is worked out again") from e
+    found = runs.read_checked(file, runs.wrong_with_description, "Remove it, and it is worked out again.")
+    return {**record, "described": found}
 
 
 def answers_or_none(folder, data_dir):

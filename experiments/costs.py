@@ -9,9 +9,7 @@ its net takes by results/bench.json. `make report` writes the table to results/c
 
 Needs no torch: make asks for the order before it trains.
 """
-import contextlib
 import functools
-import json
 import os
 import statistics
 import sys
@@ -144,9 +142,11 @@ def cost(name, flags, records, steps, gpu=False):
 
 def read_records(file=None):
     """The records of results/records.jsonl; none where there is no such file."""
-    with contextlib.suppress(FileNotFoundError):
-        return [json.loads(line) for line in (file or RESULTS / "records.jsonl").read_text().splitlines() if line]
-    return []
+    lines = (runs.content_of(file or RESULTS / "records.jsonl", "Put a copy of it back.") or b"").splitlines()
+    try:
+        return [runs.parsed(line) for line in lines if line]
+    except ValueError as e:
+        raise runs.BadInput(f"results/records.jsonl has a line that is not JSON ({e}). Put a copy of it back.") from e
 
 
 def read_steps(file=None):
@@ -238,6 +238,9 @@ def main(argv=None):
         print("\n".join(order(flags, read_records(), read_steps(), jobs.has_gpu())))
     except BrokenPipeError:  # whoever was reading, head say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except runs.BadInput as e:
+        print(f"costs.py: {e}", file=sys.stderr)
+        return runs.BAD_INPUT
     return runs.FINISHED
 
 

@@ -14,7 +14,6 @@ import shutil
 import signal
 import sys
 import tarfile
-import tempfile
 import threading
 import urllib.parse
 import urllib.request
@@ -81,7 +80,8 @@ def fetch(name, root="data", urls=()):
             if _is_there(name, root):  # fetched by the process that was waited for
                 return False
             fetch_it = _fetch_cifar if name == "cifar10" else _fetch_copy
-            fetch_it(name, root, tuple(urls) or addresses(name))
+            with _left_overs_removed(root):
+                fetch_it(name, root, tuple(urls) or addresses(name))
         return True
     except OSError as e:
         problem = f", and it cannot be fetched into that folder ({reason(e)})"
@@ -216,12 +216,35 @@ def _fetch_copy(name, root, urls):
 @contextlib.contextmanager
 def _emptied(folder):
     """A folder that is empty at first and gone afterwards. A process that was killed may have left something in it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
     try:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            yield
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:  # once more, for a signal may have ended that; no second signal ends this, see `interruptible`
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _left_overs_removed(root):
+    """Here, nobody removes the folders .unpack-* in `root`. Those of processes that were killed are removed before.
+
+    Whoever is here shares a lock on the folder `root`, which dies with the process. Who gets it alone may tidy up;
+    where a disk has no such locks, nobody does. Raises OSError where `root` cannot be opened.
+    """
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # another process has the lock
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for old in root.glob(".unpack-*"):
+                shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH)
         yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
 
 
 def _say(line, stream=None):
@@ -450,13 +473,14 @@ def unpack(archive, root="data"):
     if not archive.is_file():
         raise DataError(f"There is no archive {archive}. Give the path of the zip or tar that was uploaded.")
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".unpack-") as folder:
-        return _unpack_through(Path(folder), archive, root)
+    folder = root / f".unpack-{os.urandom(8).hex()}"
+    with _left_overs_removed(root), _emptied(folder):
+        return _unpack_through(folder, archive, root)
 
 
 def _unpack_through(folder, archive, root):
     """Does what `unpack` does, in the empty folder `folder` at first, which has to be on the same disk as `root`."""
-    inside = folder / "archive"  # a temporary folder itself may be one that only this user may read
+    inside = folder / "archive"  # may become the data set, while `folder` goes
     try:
         files = archives.extract(archive, inside, MAX_FILES, MAX_BYTES)
     except Exception as e:  # half of a zip or tar can make its reader raise almost anything

@@ -249,7 +249,10 @@ def singles_of(comparison, _):
         return plots.single(firsts[0], settings, comparison.out, f"{comparison.prefix}single-", context)
     paths = []
     for run in dict.fromkeys(record["run"] for record in comparison.records if record["seed"] == comparison.seed):
-        paths += single(comparison.folder(run, comparison.seed), Path(comparison.out) / short(run))
+        try:
+            paths += single(comparison.folder(run, comparison.seed), Path(comparison.out) / short(run))
+        except (ValueError, runs.BadInput) as e:
+            print(f"report.py: no pictures of {run}: {e}", file=sys.stderr)
     return paths
 
 
@@ -343,7 +346,7 @@ def features_of(comparison, detail):
 def holds(folder, record):
     """Are the weights in a run folder those that the record is of?"""
     try:
-        result = runs.read_json(folder / "result.json")
+        result = runs.read_result(folder)
     except runs.BadInput:
         return False
     return result.get("status") == "finished" and result.get("flags") == record.get("flags")
@@ -373,39 +376,53 @@ def single(folder, out):
     return plots.single(record, settings, out)
 
 
-def faces(folders, path, data_dir, photo=True, title=""):
+def faces(folders, path, data_dir, photo=True, title="", unread=None):
     """Asks the landmark nets of {run: folder} and draws what they make of the same faces.
 
     photo=False draws the points alone, without any pixel of a face. A net that diverged or blew up answers with the
-    weights of its best epoch. Returns False, and writes nothing, where no net gives landmarks. Raises data.DataError
-    where the data are not there, BadInput for broken files.
+    weights of its best epoch. A run of which a file is broken is named on stderr, left out and added to the list
+    `unread`. Returns False, and writes nothing, where no net gives landmarks. Raises data.DataError where the data are
+    not there.
     """
     from experiments import pictures
     from experiments import records as all_records
 
-    records = {run: runs.read_run(folder) for run, folder in folders.items()}
-    best = {}
+    unread = [] if unread is None else unread
+    records, best = {}, {}
+    for run, folder in folders.items():
+        try:
+            records[run] = runs.read_run(folder)
+        except runs.BadInput as e:
+            leave_out(e, unread)
+    folders = {run: folder for run, folder in folders.items() if run in records}
     for run, record in records.items():
         is_ruined = record is not None and all_records.blew_up(record)
         if is_ruined and record["metrics"].get("best_epoch") and (folders[run] / "best.pt").exists():
             best[run] = record["metrics"]["best_epoch"]
     shown = ask.predict(folders, data_dir, best=best) if folders else None
-    if shown is None:
+    unread += shown.get("unread", []) if shown else []
+    if shown is None or not shown["predicted"]:
         return False
     synthetic = [run for run in shown["predicted"] if records[run] and records[run]["data"].get("synthetic")]
     pictures.faces(shown, path, photo, synthetic, title, {run: best[run] for run in shown["predicted"] if run in best})
     return True
 
 
+def leave_out(error, unread):
+    """Says on stderr why a run that cannot be read is left out, and adds the sentence to the list `unread`."""
+    print(f"plots.py: {error}", file=sys.stderr)
+    unread.append(str(error))
+
+
 def setting(folder, name):
     """Returns a setting of a run from its args.json, None for a flag that its net does not have.
 
-    Raises ValueError where it is not in there, BadInput where the file is broken.
+    Raises ValueError where it is not in there, BadInput where the file is broken or not there.
     """
     path = Path(folder) / "args.json"
-    args = runs.read_json(path)
+    args = runs.read_args(folder)
     if not args:
-        raise ValueError(f"{path}: not there")
+        raise runs.BadInput(f"{path} is not there: nobody knows the settings of this run. {runs.ANEW}")
     if name not in args:
         raise ValueError(f"{path}: no {name} in it")
     return args[name]
@@ -427,7 +444,7 @@ def curves_command(args):
 def sweep_command(args):
     import plots
 
-    path, flag, records = Path(args.out) / "sweep.png", args.what.replace("-", "_"), records_of(args)
+    path, flag, records = Path(args.out) / "sweep.png", args.what.replace("-", "_"), with_settings(args, args.what)
     plots.sweep(list(records.values()), values_of(records, flag), path, flag)
     return [path]
 
@@ -435,7 +452,7 @@ def sweep_command(args):
 def against_command(args):
     import plots
 
-    path, flag, records = Path(args.out) / "against.png", args.what.replace("-", "_"), records_of(args)
+    path, flag, records = Path(args.out) / "against.png", args.what.replace("-", "_"), with_settings(args, args.what)
     plots.against(list(records.values()), values_of(records, flag), {}, path, flag)
     return [path]
 
@@ -450,7 +467,8 @@ def by_epoch_command(args):
 
 def single_command(args):
     paths = []
-    for folder in records_of(args):  # seeds, and runs that differ in other settings, have pictures of the same name
+    # Seeds, and runs that differ in other settings, have pictures of the same name.
+    for folder in with_settings(args, "lr"):
         paths += single(folder, Path(args.out) / folder.relative_to(args.runs))
     return paths
 
@@ -467,7 +485,7 @@ def faces_command(args):
         else:
             print(f"{run} seed {seed}: no {folder / 'model.pt'}, left out of the faces", file=sys.stderr)
     try:
-        drawn = faces(folders, path, args.data_dir, photo=args.photo)
+        drawn = faces(folders, path, args.data_dir, photo=args.photo, unread=args.unread)
     except DataError as e:
         raise ValueError(str(e)) from None
     if not drawn:
@@ -507,7 +525,10 @@ def layers_command(args):
 
 
 def for_each_net(args, name, write):
-    """Calls write(folder, record, path) for every run and seed that has weights. Returns the paths it wrote."""
+    """Calls write(folder, record, path) for every run and seed that has weights. Returns the paths it wrote.
+
+    What is wrong with a net that cannot be asked is said on stderr. Raises ValueError where none can.
+    """
     from data import DataError
 
     paths = []
@@ -515,27 +536,55 @@ def for_each_net(args, name, write):
         if not (folder / "model.pt").exists():
             print(f"{folder}: no model.pt, left out", file=sys.stderr)
             continue
-        paths.append(Path(args.out) / folder.relative_to(args.runs) / name)
+        path = Path(args.out) / folder.relative_to(args.runs) / name
         try:
-            write(folder, record, paths[-1])
-        except DataError as e:
-            raise ValueError(str(e)) from None
+            write(folder, record, path)
+        except (ValueError, DataError, runs.BadInput) as e:
+            leave_out(e, args.unread)
+            continue
+        paths.append(path)
+    if not paths and args.unread:
+        raise ValueError("nothing to draw: no net could be asked")
     return paths
 
 
 def records_of(args):
-    """Returns {folder: record} of the runs and seeds asked for; those without a log are named on stderr.
+    """Returns {folder: record} of the runs and seeds asked for. Those without a log are named on stderr.
 
-    Raises ValueError where none has one, BadInput where one is broken.
+    So are those of which a file is broken, which are added to args.unread. Raises ValueError where nothing is left.
     """
     folders = [Path(args.runs) / run / f"seed{seed}" for run in args.run for seed in args.seeds.split()]
-    records = {folder: runs.read_run(folder) for folder in folders}
-    missing = [str(folder) for folder in folders if records[folder] is None]
-    if len(missing) == len(folders):
-        raise ValueError(f"nothing to draw yet: no log of a run in {', '.join(missing)}")
+    records, missing = {}, []
+    for folder in folders:
+        try:
+            record = runs.read_run(folder)
+        except runs.BadInput as e:
+            leave_out(e, args.unread)
+            continue
+        if record is None:
+            missing.append(str(folder))
+        else:
+            records[folder] = record
+    if not records:
+        raise ValueError("nothing to draw yet: no log of a run in " + ", ".join(missing) if missing else
+                         "nothing to draw: no run could be read")
     for folder in missing:
         print(f"{folder}: no log.jsonl yet, left out of the picture", file=sys.stderr)
-    return {folder: record for folder, record in records.items() if record is not None}
+    return records
+
+
+def with_settings(args, name):
+    """Returns what records_of does, without the runs whose args.json is missing: they are named on stderr, too."""
+    records = records_of(args)
+    for folder in list(records):
+        try:
+            setting(folder, name.replace("-", "_"))
+        except runs.BadInput as e:
+            leave_out(e, args.unread)
+            del records[folder]
+    if not records:
+        raise ValueError("nothing to draw: no run has settings")
+    return records
 
 
 def values_of(records, flag):
@@ -611,14 +660,22 @@ def make_parser():
 
 
 def main(argv=None):
-    """Runs one command line, prints the paths of what it wrote and returns 0; exits with a sentence where it cannot."""
+    """Runs one command line and prints the paths of what it wrote. Returns an exit code.
+
+    That is 2 where it cannot, and where a run that was asked for cannot be read, after the others were drawn.
+    """
     args = make_parser().parse_args(argv)
+    args.unread = []  # what is wrong with runs that were left out
     try:
         paths = KINDS[args.kind].command(args)
     except (ValueError, runs.BadInput) as e:
-        sys.exit(f"plots.py {args.kind}: {e}")
+        print(f"plots.py {args.kind}: {e}", file=sys.stderr)
+        return runs.BAD_INPUT
+    except OSError as e:
+        print(f"plots.py {args.kind}: {e}", file=sys.stderr)
+        return runs.FAILED
     print(*paths, sep="\n")
-    return 0
+    return runs.BAD_INPUT if args.unread else runs.FINISHED
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ what is long folded; then the findings and what differs from the report, written
 import collections
 from pathlib import Path
 
-from experiments import claims, costs, declarations, figures, findings, overview, records
+from experiments import claims, costs, declarations, figures, findings, overview, records, runs, torture_page
 from experiments.tables import parts, precision_table, printed
 from experiments.words import is_fraction, legend, markdown, measured, printed_number
 
@@ -22,11 +22,11 @@ HEADS = {"en": ["report", "about", "a headline", "reported", "measured", "claims
 WORDS = {"en": {"report": "Report", "seeds": "{} ({} seeds)", "seed": "{} (1 seed)", "none": "not measured yet",
                 "claims": "held: {} of {}", "one seed": "one seed: {} for, {} against", "left": "{} open",
                 "undecided": "{} undecided", "not judgeable": "{} not judgeable", "not run": "{} not run",
-                "between": ", ", "then": "; "},
+                "between": ", ", "then": "; ", "survived": "- [What it survives](results/torture.md): {}."},
          "zh": {"report": "报告 ", "seeds": "{}（{} 个种子）", "seed": "{}（1 个种子）", "none": "尚未测量",
                 "claims": "成立：{1} 条中 {0} 条", "one seed": "单个种子：{} 条支持，{} 条不支持", "left": "{} 条未决",
                 "undecided": "{} 条未定", "not judgeable": "{} 条无法判定", "not run": "{} 条未运行",
-                "between": "，", "then": "；"}}
+                "between": "，", "then": "；", "survived": "- [经得起什么](results/torture.md)：{}。"}}
 QUANTITIES = {"en": {"test_acc": "test acc", "valid_acc": "valid acc", "train_acc": "train acc",
                      "valid_loss": "valid loss in px²", "best_valid_loss": "best valid loss in px²"},
               "zh": {"test_acc": "测试准确率", "valid_acc": "验证准确率", "train_acc": "训练准确率",
@@ -35,8 +35,8 @@ QUANTITIES = {"en": {"test_acc": "test acc", "valid_acc": "valid acc", "train_ac
 
 def make_report(declared, runs_dir, data_dir="data"):
     """Merges finished runs into results/records.jsonl and writes results/REPORT.md, figures/ and costs.md, and the
-    tables in the READMEs."""
-    records.merge(declared, runs_dir, data_dir)
+    tables in the READMEs. Returns whether all finished runs could be read."""
+    well = records.merge(declared, runs_dir, data_dir)
     kept = [record for record in records.read_records() if declared["run"].get(record["run"]) == record["flags"]]
     own = records.one_of_each_seed(kept)
     found = records.with_aliases(declared, own)
@@ -52,6 +52,7 @@ def make_report(declared, runs_dir, data_dir="data"):
         if write_between((ROOT / readme), summary(declared, found, language)):
             written.append(f"the table in {readme}")
     print(f"wrote {' and '.join(written)}: {len(own)} records of {len({record['run'] for record in own})} runs")
+    return well
 
 
 def write_between(file, text):
@@ -174,7 +175,7 @@ def provenance(mine):
 # ---- the measured part of a README ----------------------------------------------------------------------------------
 
 def summary(declared, found, language):
-    """The measured part of a README: a table with a row for each report, and a finding of each below it."""
+    """The measured part of a README: a table with a row for each report, a finding of each, and what kills changed."""
     rows, said = [], []
     for report in declared["pages"]:
         prose = findings.read(report)
@@ -186,6 +187,9 @@ def summary(declared, found, language):
                      claims_cell(declared, report, found, language)])
         if language in prose["first"]:
             said.append(f"- {link}: {findings.filled(prose['first'][language], report, declared, found, language)}")
+    kills = runs.read_json(records.RECORDS.parent / "torture.json")
+    if kills:
+        said.append(WORDS[language]["survived"].format(torture_page.headline(kills, language)))
     return "\n".join([markdown(HEADS[language], rows), *([""] if said else []), *said])
 
 

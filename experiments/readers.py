@@ -12,11 +12,12 @@ source    a word on where all this comes from
 import hashlib
 import os
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from experiments import archives
@@ -31,6 +32,16 @@ CIFAR_BATCHES = {
 CALTECH_PARTS = ("train", "val", "test", "addition")  # by number
 FACE_SIDE = 112  # pixels
 IMAGES = (".png", ".jpg", ".jpeg")
+TEXTS = ("label.txt", "annotions.txt")
+# What images are decoded. PIL knows more formats, and would start other programs for some of them.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
+# PIL's modes of up to 8 bits a channel. Of others, such as 16-bit grey, convert() would make 255 of all that is above.
+# 16-bit colour comes in these modes, too: PIL itself reads the upper 8 bits of each channel, which is no such loss.
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+# The whole data sets: their classes, and how many images of each class every part has; part numbers as above.
+WHOLE = {"cifar10": (10, {"train": (0, 5000), "test": (2, 1000)}),
+         "caltech35": (35, {"train": (0, 60), "val": (1, 10), "test": (2, 40), "addition": (3, 20)})}
+WHOLE_FACES, WHOLE_PHOTOGRAPHS = 2785, 1999
 LOOKED_FOR = {"cifar10": "cifar10/cifar-10-batches-py, cifar-10-batches-py and cifar10/train",
               "faces21": "faces21/I/label.txt and faces21/II/label.txt",
               "caltech35": "caltech35/{" + ",".join(CALTECH_PARTS) + "}"}
@@ -85,12 +96,41 @@ def identify(folder):
     return None, None
 
 
+def incomplete(name, raw):
+    """Returns in what a data set, as its reader returned it, differs from the whole one; "" where it does not.
+
+    Such as "40 of 2,785 faces, 20 of 1,999 photographs". More than there should be counts as well.
+    """
+    said = []
+
+    def compare(found, whole, things):
+        if found < whole:
+            said.append(f"{found:,} of {whole:,} {things}")
+        elif found > whole:
+            said.append(f"{found:,} {things} instead of {whole:,}")
+
+    if name == "faces21":
+        compare(len(raw["images"]), WHOLE_FACES, "faces")
+        compare(len(raw["group"].unique()), WHOLE_PHOTOGRAPHS, "photographs")
+        return ", ".join(said)
+    classes, parts = WHOLE[name]
+    compare(len(raw["classes"]), classes, "classes")
+    for part, (number, of_each) in parts.items():
+        counts = torch.bincount(raw["targets"][raw["part"] == number], minlength=classes)
+        total, least, most = counts.sum().item(), counts.min().item(), counts.max().item()
+        compare(total, classes * of_each, f"{part} images")
+        if total == classes * of_each and least != most:
+            said.append(f"{part} classes of {least:,} to {most:,} images")
+    return ", ".join(said)
+
+
 # ---- cifar10 --------------------------------------------------------------------------------------------------------
 
 def _read_cifar_batches(folder):
     """Reads the official python batches. Each one's digest is checked first, because a pickle can run any code."""
     images, labels, part = [], [], []
     for file, digest in CIFAR_BATCHES.items():
+        archives.check_file(folder / file)
         content = (folder / file).read_bytes()
         if hashlib.md5(content).hexdigest() != digest:
             raise DataError(f"{folder / file} is not the official CIFAR-10 batch (its md5 is not {digest}), so it was "
@@ -113,12 +153,15 @@ def _read_cifar_folders(folder):
         if here != classes or len(classes) != 10:
             raise DataError(f"{folder / side} should hold ten class folders, the same in train and test; it holds "
                             f"{len(here)}. Remove {folder} and unpack it again with `python data.py unpack ARCHIVE`.")
-        files = []
+        files, empty = [], []
         for label, name in enumerate(classes):
-            for path in archives.visible_files(folder / side / name, IMAGES):
-                files.append((path.stem.zfill(8), label, path))
-        if not files:
-            raise DataError(f"{folder / side} holds no .png or .jpg image. Remove {folder} and unpack it again.")
+            paths = archives.visible_files(folder / side / name, IMAGES)
+            files += [(path.stem.zfill(8), label, path) for path in paths]
+            if not paths:
+                empty.append(name)
+        if empty:
+            raise DataError(f"{folder / side} holds no .png or .jpg image of {', '.join(empty)}. Remove {folder} and "
+                            "unpack it again with `python data.py unpack ARCHIVE`.")
         for _, label, path in tqdm(sorted(files), f"decoding {side}", leave=False, disable=None):
             image = np.asarray(_open_image(path).convert("RGB"))
             if image.shape != (32, 32, 3):
@@ -140,9 +183,10 @@ def _read_cifar_folders(folder):
 def read_labels(path):
     """Reads a label.txt of faces21: [(file, rectangle (4,), landmarks (21, 2)), ...] in pixels of the photograph.
 
-    Raises DataError with the number of a line that is not a file name and 46 numbers, or whose rectangle has no area.
+    Raises DataError with the number of a line that is not a file name and 46 numbers, whose rectangle has no area, or
+    that stood there before: its face would count twice.
     """
-    faces = []
+    faces, first = [], {}  # first: the numbers of the lines by their words
     for number, line in _lines(path):
         file, *fields = line.split()
         try:
@@ -155,7 +199,10 @@ def read_labels(path):
             problem = "holds something that is not a number of pixels"
         elif values[2] <= values[0] or values[3] <= values[1]:
             problem = f"has a rectangle without area, {' '.join(fields[:4])}"
+        elif (file, *fields) in first:
+            problem = f"is line {first[file, *fields]} again"
         else:
+            first[file, *fields] = number
             faces.append((file, values[:4], values[4:].reshape(21, 2)))
             continue
         raise DataError(f"{path}, line {number} {problem}. Mend or remove that line.")
@@ -180,7 +227,7 @@ def _read_faces(folder):
     faces = []
     for part in ("I", "II"):
         labels = folder / part / "label.txt"
-        if labels.is_file():
+        if labels.exists():
             faces += [(folder / part / file, box, points) for file, box, points in read_labels(labels)]
     if not faces:
         raise DataError(f"The label.txt files in {folder} name no face. Unpack the data set again with "
@@ -193,9 +240,9 @@ def _read_faces(folder):
         if opened != path:  # the faces of one photograph stand on consecutive lines
             opened, grey = path, _open_image(path).convert("L")
         x1, y1, x2, y2 = grown_box(box, *grey.size)
-        if x2 <= x1 or y2 <= y1:
-            raise DataError(f"A face rectangle of {path} lies outside that {grey.width}x{grey.height} photograph. "
-                            "Mend label.txt.")
+        if x2 - x1 < 1 or y2 - y1 < 1:
+            raise DataError(f"A face rectangle of {path} lies outside that {grey.width}x{grey.height} photograph, or "
+                            "holds less than a pixel of it. Mend label.txt.")
         crop = grey.resize((FACE_SIDE, FACE_SIDE), Image.Resampling.BILINEAR, box=(x1, y1, x2, y2))
         images.append(np.asarray(crop))
         targets.append((points - (x1, y1)) * (FACE_SIDE / (x2 - x1), FACE_SIDE / (y2 - y1)))
@@ -224,9 +271,12 @@ def caltech_files(folder):
     """Returns caltech35's classes and files: names, and [(path, label, number of its part), ...].
 
     The files are {train,val,addition}/CLASS/*.jpg and test/*.jpg with test/annotions.txt (sic), lines of file,label.
-    Raises DataError where folders or images are missing, or a line is another one.
+    Raises DataError where folders or images are missing, or a line is another one, or names a file again.
     """
     classes = [str(i) for i in range(len(archives.visible_folders(folder / "train")))]
+    if len(classes) > WHOLE["caltech35"][0]:
+        raise DataError(f"{folder / 'train'} holds {len(classes)} class folders; caltech35 has 35 classes, 0 to 34. "
+                        "Move the others away, or unpack it again with `python data.py unpack ARCHIVE`.")
     files = []
     for number, part in enumerate(CALTECH_PARTS):
         if part == "test":
@@ -236,7 +286,11 @@ def caltech_files(folder):
             raise DataError(f"{folder / part} should hold the class folders 0, 1, 2, ..., the same as in train; unpack "
                             "it again with `python data.py unpack ARCHIVE`.")
         for label, name in enumerate(classes):
-            files += [(path, label, number) for path in archives.visible_files(folder / part / name, IMAGES)]
+            paths = archives.visible_files(folder / part / name, IMAGES)
+            if part == "train" and not paths:
+                raise DataError(f"{folder / part / name} holds no .png or .jpg image. Unpack the data set again with "
+                                "`python data.py unpack ARCHIVE`.")
+            files += [(path, label, number) for path in paths]
     if {number for _, _, number in files} != set(range(len(CALTECH_PARTS))):
         raise DataError(f"One of {', '.join(CALTECH_PARTS)} in {folder} holds no image. Unpack it again with "
                         "`python data.py unpack ARCHIVE`.")
@@ -246,11 +300,15 @@ def caltech_files(folder):
 def _read_annotations(folder, classes):
     """Reads a test folder's annotions.txt: [(path, label), ...]. Raises DataError with the number of a broken line."""
     found, labels = folder / "annotions.txt", []
+    first = {}  # the numbers of the lines by their files
     for number, line in _lines(found):
         file, _, name = (word.strip() for word in line.rpartition(","))
         if name not in classes or not file or Path(file).name != file:  # nor may a name lead to another folder
             raise DataError(f"{found}, line {number} is not the name of a file here, a comma and a class. "
                             "Mend or remove that line.")
+        if file in first:
+            raise DataError(f"{found}, line {number} names {file}, as line {first[file]} does. Remove one of the two.")
+        first[file] = number
         labels.append((folder / file, classes.index(name)))
     return labels
 
@@ -258,23 +316,35 @@ def _read_annotations(folder, classes):
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 def _lines(path):
-    """Yields (number from 1 on, line) for every line of a text file that is not empty."""
+    """Yields (number from 1 on, line) for every line of a text file that is not empty. Raises OSError."""
+    archives.check_file(path)
     text = path.read_text(encoding="utf-8-sig", errors="replace")
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines() ends lines where no editor does
         if line.strip():
             yield number, line
 
 
 def _open_image(path):
-    """Returns a decoded image of PIL's. Raises DataError where there is none."""
+    """Returns a decoded image of PIL's, of at most 8 bits a channel. Raises DataError where there is none."""
     try:
-        image = Image.open(path)
+        archives.check_file(path)
+        with warnings.catch_warnings():
+            # PIL only warns of an image that would fill the memory, unless it is twice as large.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=FORMATS)
         image.load()
-        return image
     except Exception as e:  # for files that are no images PIL raises OSError, SyntaxError, ValueError, struct.error
-        reason = "no such file" if isinstance(e, FileNotFoundError) else e
+        reason = e
+        if isinstance(e, FileNotFoundError):
+            reason = "no such file"
+        elif isinstance(e, UnidentifiedImageError):
+            reason = f"it is none of {', '.join(FORMATS)}"
         raise DataError(f"{path} cannot be read as an image ({reason}). Replace it, or unpack the data set "
                         "again.") from e
+    if image.mode not in MODES:
+        raise DataError(f"{path} is an image of PIL's mode {image.mode}, whose values do not fit into 8 bits. Save it "
+                        "as 8-bit grey or RGB.")
+    return image
 
 
 def _stack(images):

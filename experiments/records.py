@@ -10,11 +10,13 @@ import json
 import math
 import re
 import statistics
+import sys
 from pathlib import Path
 
 from experiments import ask, declarations, runs
 
 RECORDS = Path(__file__).resolve().parent.parent / "results" / "records.jsonl"
+WHOLE = "Get it back from git, then make the report again."
 LATE = 10  # epochs; the median over the last so many is not spoilt by a jump in the very last one
 
 
@@ -152,44 +154,71 @@ def number(x):
 
 def read_records():
     """All records of results/records.jsonl; none where there is no such file or nothing in it."""
-    if not RECORDS.exists():
-        return []
-    return [json.loads(line) for line in RECORDS.read_text().splitlines() if line.strip()]
+    found = []
+    for number, line in enumerate((runs.content_of(RECORDS, WHOLE) or b"").split(b"\n"), 1):
+        if line.strip():
+            found.append(record_in(line, f"{RECORDS}, line {number}"))
+    return found
+
+
+def record_in(line, place):
+    """The record in a line of the committed file. Raises BadInput, naming the place, where it is none."""
+    try:
+        record = runs.parsed(line)
+    except ValueError as e:
+        raise runs.BadInput(f"{place} is not JSON ({e}). {WHOLE}") from e
+    if not isinstance(record, dict):
+        raise runs.BadInput(f"{place} is no record. {WHOLE}")
+    return record
 
 
 def merge(declared, runs_dir, data_dir="data"):
     """Takes finished full-length runs on real data from `runs_dir` into results/records.jsonl.
 
     Of a run and seed the newest counts, and one made in bfloat16 is kept beside one in float32; no row is ever dropped.
-    Prints a line for every result that is left out.
+    Prints a line for every result that is left out. Returns whether all of them could be read.
     """
+    well = True
     rows = {key_of(record): record for record in read_records()}
     for file in sorted(Path(runs_dir).glob("*/*/seed*/result.json")):
         folder = file.parent
         if not re.fullmatch(r"seed\d+", folder.name):  # seed0.1 was put aside
             continue
         try:
-            record = runs.read_run(folder)
-            reason = why_not(declared, record, folder)
+            reason = take(declared, folder, data_dir, rows)
         except runs.BadInput as e:
-            reason = str(e)
+            print(f"report.py: left out: {e}", file=sys.stderr)
+            well = False
+            continue
         if reason:
             print(f"left out: {folder} ({reason})")
-            continue
-        record["curves"] = rounded(record["curves"])
-        record["finished_at"] = finished_at(folder)
-        key = key_of(record)
-        old = rows.get(key, {})
-        if old.get("finished_at", "") > record["finished_at"]:
-            print(f"left out: {folder} (older than the record)")
-            continue
-        rows[key] = ask.described(record, folder, data_dir)
-        is_known = "described" in old and old["finished_at"] == record["finished_at"]
-        if is_known and "described" not in rows[key]:
-            rows[key] = {**rows[key], "described": old["described"]}
     text = "".join(json.dumps(rows[key], allow_nan=False) + "\n" for key in sorted(rows))
     RECORDS.parent.mkdir(exist_ok=True)
     runs.write_atomically(text.encode(), RECORDS)
+    return well
+
+
+def take(declared, folder, data_dir, rows):
+    """Puts the record of a finished run into `rows`, {key_of(record): record}, or returns why not, in words.
+
+    Raises BadInput, naming the file, where something in the folder is broken.
+    """
+    record = runs.read_run(folder)
+    reason = why_not(declared, record, folder)
+    if reason:
+        return reason
+    record["curves"] = rounded(record["curves"])
+    record["finished_at"] = finished_at(folder)
+    key = key_of(record)
+    old = rows.get(key, {})
+    if old.get("finished_at", "") > record["finished_at"]:
+        return "older than the record"
+    record = ask.described(record, folder, data_dir)
+    is_known = "described" in old and old["finished_at"] == record["finished_at"]
+    if is_known and "described" not in record:
+        record = {**record, "described": old["described"]}
+    rows[key] = record
+    return None
 
 
 def key_of(record):
@@ -247,6 +276,5 @@ def rounded(curves):
 
 def finished_at(folder):
     """When a run finished or diverged, by the last line of its train.log that says so, as 2026-01-02T00:00:00Z."""
-    log = folder / "train.log"
-    text = log.read_text() if log.exists() else ""
+    text = runs.text_of(folder / "train.log") or ""
     return max(re.findall(r"^(?:\S+ seed \d+: )?(?:finished|diverged) at (\S+):", text, re.MULTILINE), default="")

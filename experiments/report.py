@@ -3,7 +3,8 @@
     python experiments/report.py exp bn-dropout  # what `make exp-bn-dropout` ends with: figures, table, status line
     python experiments/report.py report          # what `make report` does: the pages of results/; never trains
 
-Exit codes: 0; 2 for bad arguments, a declaration that is wrong, or, after `exp`, runs that are not done.
+Exit codes: 0; 2 for bad arguments, a declaration that is wrong, after `exp` and `done` runs that are not done, and,
+after the others were shown, for runs of which a file cannot be read; 1 for a disk that is full, say.
 """
 import argparse
 import contextlib
@@ -36,6 +37,9 @@ def main(argv=None):
     except BrokenPipeError:  # whoever was reading, head say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return runs.FAILED
+    except OSError as e:
+        print(f"report.py: {e}", file=sys.stderr)
+        return runs.FAILED
 
 
 def obey(options):
@@ -61,7 +65,7 @@ def obey(options):
     else:
         from experiments import pages
 
-        pages.make_report(declared, options.runs, options.data_dir)
+        well = pages.make_report(declared, options.runs, options.data_dir)
     return runs.FINISHED if well else runs.BAD_INPUT
 
 
@@ -88,8 +92,9 @@ def make_exp(declared, names, options):
     """Writes figures and table of each comparison into RUNS/figures/exp-NAME/, prints the table, and the status last.
 
     Where nothing changed since they were made they are left as they are, and named. Returns whether all runs of these
-    comparisons are done or diverged.
+    comparisons are done or diverged, and could be read.
     """
+    unread = []
     digests = {name: unchanged.digest(declared, name, options) for name in names}
     folders = {name: Path(options.runs, "figures", f"exp-{name}") for name in names}
     if not all(unchanged.files_of(folders[name], digests[name]) for name in names):
@@ -101,13 +106,14 @@ def make_exp(declared, names, options):
             if there:
                 print(f"as before: its table and figures are in {folders[name]}")
                 continue
-            paths = make_comparison(declared, name, options, folders[name])
-            if paths:
+            before = len(unread)
+            paths = make_comparison(declared, name, options, folders[name], unread)
+            if paths and len(unread) == before:  # else it is said again the next time
                 unchanged.keep(folders[name], digests[name], paths)
         of_names = dict.fromkeys(run for name in names for run in declared["exp"][name])
         well = status.status(declared, of_names, options, lines=False)
         sys.stdout.flush()
-    return well
+    return well and not unread
 
 
 @contextlib.contextmanager
@@ -119,12 +125,12 @@ def one_at_a_time():
         yield
 
 
-def make_comparison(declared, name, options, out):
+def make_comparison(declared, name, options, out, unread):
     """Prints the table of a comparison and writes it, table.md, and the figures into the folder `out`.
 
-    Returns the paths of these files; none where nothing is trained yet.
+    Returns the paths of these files; none where nothing is trained yet. unread: see records_of.
     """
-    found = records_of(declared, name, options)
+    found = records_of(declared, name, options, unread)
     if not found:
         print("nothing trained yet")
         return []
@@ -140,10 +146,11 @@ def make_comparison(declared, name, options, out):
     return [out / "table.md", *paths]
 
 
-def records_of(declared, name, options):
+def records_of(declared, name, options, unread=None):
     """The records of a comparison's runs, also of those not finished, but not of those made with other flags.
 
-    A run that has a second name has its records under that, too.
+    A run that has a second name has its records under that, too. What is wrong with runs that cannot be read is said on
+    stderr and added to the list `unread`.
     """
     from experiments import ask, records
 
@@ -158,6 +165,8 @@ def records_of(declared, name, options):
                     found.append(ask.described(record, folder, options.data_dir))
             except runs.BadInput as e:
                 print(f"report.py: {e}", file=sys.stderr)
+                if unread is not None:
+                    unread.append(str(e))
     return records.with_aliases(declared, found)
 
 

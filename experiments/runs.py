@@ -1,11 +1,11 @@
-"""The keeper of run folders, runs/REPORT/RUN/seedK/: whole files or none, a lock, checkpoints, logs, identity, status.
+"""The keeper of run folders, runs/REPORT/RUN/seedK/: whole files or none, a lock, logs, identity, status.
 
     python experiments/runs.py seconds 1h30m                           # 5400
     python experiments/runs.py identity -- --epochs 5 --threads 2      # --epochs 5: what makes a run another one
     python experiments/runs.py once -- --lr 0.1 --flip --lr 0.2        # --lr 0.2 --flip: of a flag the last counts
 
-Whatever reads or writes a run folder does it through this file. It loads torch only where weights are written or read:
-the Makefile calls it before anything is installed.
+Whatever reads or writes a run folder does it through this file and, for weights, through checkpoints.py. What is read
+is checked in folders.py. Nothing but Python is needed: the Makefile calls this before anything is installed.
 """
 import argparse
 import contextlib
@@ -13,7 +13,6 @@ import ctypes
 import fcntl
 import hashlib
 import importlib.metadata
-import io
 import json
 import math
 import os
@@ -27,6 +26,14 @@ import time
 import traceback
 from pathlib import Path
 
+if __name__ == "__main__":  # run as a file: the project's folder is where imports begin
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+# What others call by way of this file, too.
+from experiments.folders import (ANEW, COLUMNS, BadInput, check_files, check_owner, content_of, is_text, parsed,
+                                 read_args, read_checked, read_json, read_log, read_result, read_run, text_of,
+                                 wrong_setting, wrong_with_description, wrong_with_progress)
+
 # Exit codes of train.py, and of the commands that report on its runs.
 FINISHED, FAILED, BAD_INPUT, DIVERGED, STOPPED = 0, 1, 2, 3, 75
 
@@ -39,12 +46,6 @@ FACTS = ("fingerprint", "dropped", "init_digest")  # args.json holds these too; 
 FLAGS_FILE = "flags.txt"
 DONE = ("done", "diverged")
 STATES = (*DONE, "running", "interrupted", "failed", "missing")
-COLUMNS = ("epoch", "lr", "train_loss", "train_acc", "left_out", "penalty", "tail_loss", "valid_loss", "valid_acc",
-           "test_loss", "test_acc", "grad_norm", "seconds")
-
-
-class BadInput(Exception):
-    """Flags, data or files that cannot be used. The message says what is wrong and how to mend it."""
 
 
 class Stopped(Exception):
@@ -80,25 +81,13 @@ def write_atomically(content, path):
 def remove_half_written(folder):
     """Removes what a process was writing into this folder when it was killed. For whoever holds the run's lock."""
     for file in folder.glob("*.tmp"):
-        file.unlink()
+        if not file.is_dir():
+            file.unlink()
 
 
 def save_json(content, path):
     """Writes JSON atomically. Raises ValueError for nan and infinity, which strict JSON does not have."""
     write_atomically((json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), path)
-
-
-def read_json(path):
-    """Returns the object in a JSON file, {} where there is no file. Raises BadInput for a file that is broken."""
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except ValueError as e:
-        raise BadInput(f"{path} is not JSON ({e}); --restart trains anew and keeps its folder aside") from e
-    if not isinstance(content, dict):
-        raise BadInput(f"{path} is not a JSON object; --restart trains anew and keeps its folder aside")
-    return content
 
 
 # ---- one process a run ----------------------------------------------------------------------------------------------
@@ -116,11 +105,13 @@ def locked(folder):
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(lock_file(folder), "w")
+        lock = os.open(lock_file(folder), os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)  # a pipe would be waited for
+    except IsADirectoryError as e:
+        raise BadInput(f"{lock_file(folder)} is a folder, not the lock of a run. Remove it.") from e
     except OSError as e:
         problem = e.strerror or type(e).__name__
         raise BadInput(f"{folder.parent} cannot be made or written ({problem}). Give another --runs.") from e
-    with lock:
+    with open(lock, "r+b", buffering=0) as lock:
         for attempt in range(5):  # `make status` holds a lock for a moment, to see whether it is held
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,110 +125,26 @@ def locked(folder):
 
 def is_locked(folder):
     """Is another process training the run of this folder?"""
-    if not lock_file(folder).exists():
+    try:
+        lock = os.open(lock_file(folder), os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:  # it is not there, or nobody can hold it
         return False
-    with open(lock_file(folder)) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
     return False
 
 
 def put_aside(folder):
     """Renames a run folder to seedK.1, or the first such name that is free, and returns the new path."""
     number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+    while os.path.lexists(aside := folder.with_name(f"{folder.name}.{number}")):
         number += 1
     folder.rename(aside)
     return aside
-
-
-# ---- weights and checkpoints (torch is loaded only where one is written or read) -------------------------------------
-
-def save_torch(content, path):
-    """Writes what torch.save makes of `content` atomically. Raises OSError on a full disk."""
-    import torch
-
-    buffer = io.BytesIO()  # torch hides a full disk behind a RuntimeError where it writes the file itself
-    torch.save(content, buffer)
-    write_atomically(buffer.getbuffer(), path)
-
-
-def save_checkpoint(folder, model, state):
-    """Writes all that is needed to go on: the state of a run, its net, and where the random numbers are.
-
-    state: an object with an optimizer, a scheduler (or None) and whatever else torch.save can write. The checkpoint
-    before this one is kept as checkpoint.1.pt, should this one not survive.
-    """
-    import torch
-
-    content = {**vars(state), "model": model.state_dict(), "optimizer": state.optimizer.state_dict(), "scheduler": None,
-               "rng": torch.get_rng_state(), "cuda_rng": None}
-    if state.scheduler is not None:
-        content["scheduler"] = state.scheduler.state_dict()
-    device = next(model.parameters()).device
-    if device.type == "cuda":
-        content["cuda_rng"] = torch.cuda.get_rng_state(device)
-    if (folder / "checkpoint.pt").exists():
-        os.replace(folder / "checkpoint.pt", folder / "checkpoint.1.pt")
-    save_torch(content, folder / "checkpoint.pt")
-
-
-def load_checkpoint(folder, model, state, device, second_optimizer):
-    """Brings model, state and random numbers to where the newest readable checkpoint has them, if there is one.
-
-    second_optimizer(): makes the optimizer of a run that has switched. Nothing in a checkpoint is executed. Raises
-    BadInput where there are checkpoints and none can be read.
-    """
-    import torch
-
-    files = [file for file in (folder / "checkpoint.pt", folder / "checkpoint.1.pt") if file.exists()]
-    for file in files:
-        try:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-            model.load_state_dict(content.pop("model"))
-            if content["switched"]:
-                state.optimizer = second_optimizer()
-            load_optimizer(state.optimizer, content.pop("optimizer"))
-            schedule = content.pop("scheduler")
-            if schedule:
-                state.scheduler.load_state_dict(schedule)
-            torch.set_rng_state(content.pop("rng"))
-            cuda_rng = content.pop("cuda_rng")
-            if cuda_rng is not None and torch.device(device).type == "cuda":
-                torch.cuda.set_rng_state(cuda_rng, device)
-            if isinstance(content["tallies"], torch.Tensor):  # the rows of older checkpoints have no names
-                loss, counted, penalty = content["tallies"]
-                content["tallies"] = {"loss": loss, "penalty": penalty, "correct": counted, "left_out": counted.clone()}
-            content["tallies"] = {name: row.to(device) for name, row in content["tallies"].items()}
-            vars(state).update(content)
-            return
-        except Exception as e:  # whatever torch makes of a torn file or of another one
-            say(folder, f"{file} cannot be read ({type(e).__name__}: {str(e).partition(chr(10))[0]})")
-    if files:
-        raise BadInput(f"No checkpoint in {folder} can be read; --restart trains anew and keeps this folder aside.")
-
-
-def load_optimizer(optimizer, content):
-    """Gives an optimizer the content of its state_dict; Adam's counts of steps stay where it wants them.
-
-    Each buffer gets the memory layout of its parameter, which may be another one than when it was saved: fused
-    optimizers walk through both as they lie in memory.
-    """
-    import torch
-
-    optimizer.load_state_dict(content)
-    for parameter, buffers in optimizer.state.items():
-        for name, buffer in buffers.items():
-            if torch.is_tensor(buffer) and buffer.shape == parameter.shape:
-                buffers[name] = torch.empty_like(parameter, requires_grad=False).copy_(buffer)
-
-
-def remove_checkpoints(folder):
-    """Removes what a finished run no longer needs."""
-    for file in folder.glob("checkpoint*"):
-        file.unlink()
 
 
 # ---- what one make remembers -----------------------------------------------------------------------------------------
@@ -307,47 +214,6 @@ def rewrite_log(rows, folder):
             f.write(json.dumps(row) + "\n")
 
 
-def read_log(path):
-    """Returns log.jsonl as {column: [value per epoch]}, with empty columns where there is no file.
-
-    A last line that was cut off while it was written is ignored; anything else broken raises BadInput with its line.
-    """
-    rows = []
-    lines = path.read_bytes().split(b"\n") if path.exists() else []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            if not (isinstance(row, dict) and isinstance(row.get("epoch"), int) and row["epoch"] >= 1):
-                raise ValueError("no epoch, counted from 1, in it")
-        except ValueError as e:
-            if number == len(lines):  # only a line that was cut off has no newline behind it
-                break
-            raise BadInput(f"{path}, line {number}: not a line of a log: {e}") from None
-        rows.append(row)
-    return {column: [row.get(column) for row in rows] for column in COLUMNS}
-
-
-def read_run(folder):
-    """Returns the record of a run folder, or None where nothing has been logged yet.
-
-    A record is the content of result.json and, under "curves", log.jsonl by column. A run without result.json has the
-    status "unfinished". Raises BadInput, naming the file, where something is broken.
-    """
-    folder = Path(folder)
-    curves = read_log(folder / "log.jsonl")
-    result = read_json(folder / "result.json")
-    if result:
-        return {**result, "curves": curves}
-    if not curves["epoch"]:
-        return None
-    args = read_json(folder / "args.json")
-    return {"status": "unfinished", "run": "/".join(folder.parts[-3:-1]), "seed": int(folder.name.removeprefix("seed")),
-            "metrics": {}, "epochs": len(curves["epoch"]), "curves": curves,
-            "data": {"name": args.get("data"), "synthetic": bool(args.get("synthetic"))}}
-
-
 # ---- identity -------------------------------------------------------------------------------------------------------
 
 def identity(settings):
@@ -409,7 +275,7 @@ def same_run(folder, ours, defaults):
     ours, defaults: identities. A folder that an older version made lacks flags that came later: it was made with their
     defaults. It may also have flags that are gone: at a value other than nothing, it is another run.
     """
-    theirs = read_json(folder / "args.json")
+    theirs = read_args(folder)
     gone = [name for name in identity(theirs) if name not in defaults and name not in ours and theirs[name]]
     made_with = {**defaults, **theirs}
     return not gone and all(made_with.get(name) == value for name, value in ours.items())
@@ -420,13 +286,13 @@ def flags_line(folder):
 
     It stands in flags.txt; folders of older versions have the same in result.json. None where neither is there.
     """
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return (folder / FLAGS_FILE).read_text().rstrip("\n")
-    result = read_json(folder / "result.json")
-    if "flags" not in result:
+    line = text_of(folder / FLAGS_FILE)
+    if line is not None:
+        return line.rstrip("\n")
+    result = read_result(folder)
+    if not result:
         return None
-    start = result.get("init_flags")
-    return join_lines(result["flags"], start)
+    return join_lines(result["flags"], result.get("init_flags"))
 
 
 def join_lines(flags, start):
@@ -436,8 +302,9 @@ def join_lines(flags, start):
 
 def write_flags_line(line, folder):
     """Writes flags.txt, unless it holds this line already."""
-    if not (folder / FLAGS_FILE).exists() or (folder / FLAGS_FILE).read_text() != line + "\n":
-        write_atomically((line + "\n").encode(), folder / FLAGS_FILE)
+    content = (line + "\n").encode()
+    if content_of(folder / FLAGS_FILE) != content:
+        write_atomically(content, folder / FLAGS_FILE)
 
 
 def adopt(folders):
@@ -455,20 +322,22 @@ def begin(folder, args, line, same):
     """Makes a run folder, or goes on in the one that is there. Returns the content of its args.json.
 
     args: the resolved flags and what was found out, for args.json; line: for flags.txt. same: was the folder made with
-    the same settings? If not, it is put aside. Raises BadInput where the data are no longer those it began with.
+    the same settings? If not, it is put aside. Raises BadInput where the data are no longer those it began with, or
+    something in the folder is no file that could be gone on with.
     """
-    used = (folder / "args.json").exists() or (folder / "checkpoint.pt").exists()  # else it was killed before it began
-    if used and not same:
+    if is_used(folder) and not same:
         aside = put_aside(folder)
         print(f"{folder} was made with other flags or is to be made anew; the old one is kept as {aside}")
+    check_files(folder)
     folder.mkdir(exist_ok=True)
     (folder / "failed.txt").unlink(missing_ok=True)
     remove_half_written(folder)
-    old = read_json(folder / "args.json")
+    old = read_args(folder)
     if not old:
         save_json(args, folder / "args.json")
         write_flags_line(line, folder)
         return args
+    check_owner(folder, "args.json", old)
     if old["fingerprint"] != args["fingerprint"]:
         raise BadInput(f"The data are not those that {folder} began with (fingerprint {old['fingerprint']}, now "
                        f"{args['fingerprint']}). Put the old ones back, or train anew with --restart.")
@@ -476,14 +345,25 @@ def begin(folder, args, line, same):
     return old
 
 
+def is_used(folder):
+    """Is there anything of a run, or in its place? A run that was killed before it began leaves half a file at most."""
+    if not folder.is_dir():
+        return os.path.lexists(folder)
+    return any(not file.name.endswith(".tmp") for file in folder.iterdir())
+
+
 def finished_before(folder, flags, line):
     """The exit code of a run that is finished, or None. flags, line: as typed now, for result.json and flags.txt.
 
     The same settings may have been typed in other words: then these are what the Makefile is to find.
     """
-    result = read_json(folder / "result.json")
+    check_files(folder)
+    result = read_result(folder)
     if not result:
         return None
+    check_owner(folder, "result.json", result)
+    read_log(folder / "log.jsonl")  # if that is broken, no command can show this run
+    remove_checkpoints(folder)  # a kill just after the result was written leaves them
     if result["flags"] != flags:
         save_json({**result, "flags": flags}, folder / "result.json")
     _, has_start, start = (flags_line(folder) or "").partition(" < ")
@@ -499,6 +379,13 @@ def fail(folder, error):
     with contextlib.suppress(OSError):  # the disk may be what failed
         words = "".join(traceback.format_exception(error))
         (folder / "failed.txt").write_text(f"{type(error).__name__}: {error}\n\n{words}")
+
+
+def remove_checkpoints(folder):
+    """Removes what a finished run no longer needs."""
+    for file in folder.glob("checkpoint*"):
+        if not file.is_dir():
+            file.unlink(missing_ok=True)  # another process may be tidying up as well
 
 
 def finish(folder, result, rows):
@@ -519,21 +406,27 @@ def state_of(folder, line):
     if is_locked(folder):
         return "running", progress(folder)
     try:
-        result = read_json(folder / "result.json")
-        made_with = flags_line(folder)
-    except BadInput:
-        return "failed", "its result.json is not JSON: move the folder away and make the run again"
-    if result and made_with != line:
+        record, made_with = read_run(folder), flags_line(folder)
+        check_files(folder)
+    except BadInput as e:
+        return "failed", str(e)
+    status = record["status"] if record else "unfinished"
+    if status != "unfinished" and made_with != line:
         return "missing", "what is there was made with other flags"
-    if result and result["status"] == "diverged":
-        return "diverged", f"in epoch {result['epochs']}"
-    if result:
+    if status == "diverged":
+        return "diverged", f"in epoch {record['epochs']}"
+    if status == "finished":
         return "done", ""
     if (folder / "failed.txt").exists():
-        return "failed", (folder / "failed.txt").read_text().partition("\n")[0]
+        return "failed", printable(text_of(folder / "failed.txt").partition("\n")[0])
     if folder.exists():
         return "interrupted", progress(folder)
     return "missing", ""
+
+
+def printable(text):
+    """A text as a terminal shows it: a broken file may hold anything."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text[:300])
 
 
 def progress(folder):
@@ -542,9 +435,9 @@ def progress(folder):
     As long as its epochs took so far; with --early-stop "at most" so long. Nobody knows where --max-steps cuts it off.
     """
     try:
-        times, args = read_log(folder / "log.jsonl")["seconds"], read_json(folder / "args.json")
-    except BadInput:
-        return "whose log or args.json is broken"
+        times, args = read_log(folder / "log.jsonl")["seconds"], read_args(folder)
+    except BadInput as e:
+        return str(e)
     words = f"after epoch {len(times)}"
     if not args.get("epochs") or args.get("max_steps"):
         return words
@@ -572,8 +465,11 @@ def duration(seconds):
 
 
 def seconds(text):
-    """A time such as 90s, 55m, 1h30m or 90 in seconds, for argparse: raises its ArgumentTypeError for anything else."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
+    """A time such as 90s, 55m, 1h30m or 90 in seconds, for argparse: raises its ArgumentTypeError for anything else.
+
+    At most nine digits each, thirty years of seconds: the shell and the clock count no further than 2^63.
+    """
+    match = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", text)
     if not text or not match:
         raise argparse.ArgumentTypeError(f"must be a time such as 90s, 55m or 1h30m, not {text}")
     hours, minutes, rest = (int(part or 0) for part in match.groups())
@@ -581,6 +477,16 @@ def seconds(text):
 
 
 # ---- when to stop, and who made this --------------------------------------------------------------------------------
+
+def stop_at_once(program):
+    """Until `watch` is called, SIGTERM and SIGINT end this process with exit code 75: there is nothing to save yet."""
+    def handle(number, _):
+        name = signal.Signals(number).name
+        os.write(2, f"{program}: stopped by {name} before it began; the same command begins again\n".encode())
+        os._exit(STOPPED)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
 
 def watch(started, stop_after, stop_at):
     """Takes SIGTERM and SIGINT from now on, and returns stop_reason(): why the run is to stop now, or None.

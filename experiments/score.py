@@ -12,6 +12,8 @@ from pathlib import Path
 
 if __name__ == "__main__":  # run as a file: the project's folder is where imports begin
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from experiments import runs
+    runs.stop_at_once("train.py")  # while torch is loaded, which takes seconds
 
 import data
 import losses
@@ -62,25 +64,22 @@ def score(folder, weights=None, again=False, data_dir=None, device=None):
         raise BadInput(f"There is no finished run in {folder}: --score takes the folder of a run and seed, such as "
                        "runs/lenet_vgg/relu-wide/seed0.")
     with runs.locked(folder):
+        runs.check_files(folder)
         runs.remove_half_written(folder)
-        result, args = runs.read_json(folder / "result.json"), runs.read_json(folder / "args.json")
+        result, args = runs.read_result(folder), runs.read_args(folder)
         check(folder, args, result, again)
         if weights is None:
             kept_best = result["test_weights"] == "best" or args.get("early_stop")
             weights = "best" if kept_best else "final"
         file = {"final": "model.pt", "best": "best.pt"}[weights]
-        try:
-            settings, model, dataset = starts.restore(folder, data_dir, starts.device(device), file)
-        except (BadInput, data.DataError):
-            raise
-        except Exception as e:  # whatever torch makes of a file that is no weights, or other weights
-            raise BadInput(f"The {weights} weights in {folder} cannot be read ({starts.one_line(e)}).") from e
+        settings, model, dataset = starts.restore(folder, data_dir, starts.device(device), file)
         if not len(dataset.test):
             raise BadInput(f"{dataset.name} has no test set.")
         if dataset.fingerprint != result["data"]["fingerprint"]:
             raise BadInput(f"The data are not those that {folder} was trained with (fingerprint "
                            f"{result['data']['fingerprint']}, now {dataset.fingerprint}). Put the old ones back.")
-        loss, accuracy = train.evaluate(settings, model, dataset, dataset.test)
+        stop_reason = runs.watch(0, None, None)  # until here a signal ends it at once
+        loss, accuracy = train.evaluate(settings, model, dataset, dataset.test, stop_reason)
         result.update(test_weights=weights, test_evaluations=result["test_evaluations"] + 1)
         if math.isfinite(loss):
             result["metrics"].update(test_loss=loss, test_acc=accuracy)
@@ -96,8 +95,10 @@ def main(argv=None):
     """Runs one command line and returns its exit code."""
     try:
         args = make_parser().parse_args(argv)
-        if not args.score:
-            raise BadInput("--score is given an empty value; it takes the folder of a run and seed")
+        for flag, value in (("--score", args.score), ("--data-dir", args.data_dir), ("--device", args.device)):
+            if value is not None and not value.strip():
+                raise BadInput(f"{flag} is given an empty value; leave it out, or say what it is to be. --score takes "
+                               "the folder of a run and seed")
         return score(args.score, args.test_weights, args.again, args.data_dir, args.device)
     except (BadInput, data.DataError) as e:
         runs.complain("train.py", e)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 import data
 import losses
 import models
-from experiments import imagenet, runs
+from experiments import checkpoints, imagenet, runs
 from experiments.runs import BadInput
 
 
@@ -26,9 +26,23 @@ def frozen(flags):
     return collections.namedtuple("Settings", flags)(**flags)
 
 
-def one_line(error):
-    """What an error says, on one line of at most 200 characters, or its kind where it says nothing."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+# What torch says on a CPU where it has no memory, and what oneDNN says, which computes its convolutions.
+NO_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "could not create a primitive", "could not create a memory")
+
+
+class NoMemory(Exception):
+    """Memory has run out. The message names the net and the batch size."""
+
+
+def explained(error, settings):
+    """Returns the NoMemory that an error stands for, if it does, else the error itself. settings: None if unknown."""
+    is_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    if isinstance(error, RuntimeError):
+        is_of_memory |= any(words in str(error) for words in NO_MEMORY)
+    if settings is None or not is_of_memory:
+        return error
+    return NoMemory(f"memory ran out on {settings.device} with --model {settings.model} and --batch-size "
+                    f"{settings.batch_size}; a smaller batch or net needs less")
 
 
 def build(settings, dataset):
@@ -119,6 +133,8 @@ def description(settings, model, dataset):
     words = [f"{models.count_parameters(model):,} parameters", dataset.source,
              f"train {len(dataset.train)} valid {len(dataset.valid)} test {len(dataset.test)}", settings.device,
              f"{settings.threads} threads", precision(settings)]
+    if dataset.incomplete:
+        words.insert(2, f"incomplete: {dataset.incomplete}")
     if settings.bf16 and settings.device == "cpu" and not has_bfloat16("cpu"):
         words.append("which this processor does not have: it will be several times slower than float32")
     return ", ".join(words)
@@ -176,10 +192,10 @@ def load_first_weights(settings, model):
     elif settings.init_from:
         file = first_weights(settings)
         try:
-            model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-        except Exception as e:  # whatever torch makes of a file that is no weights, or other weights
-            reason = one_line(e) if file.exists() else "train that run first"
-            raise BadInput(f"--init-from {settings.init_from}: {file} cannot be started from ({reason}).") from e
+            checkpoints.load_weights(model, checkpoints.read_weights(file.parent, file.name), file)
+        except checkpoints.Unusable as e:
+            mend = "Name other weights." if file.exists() else "Train that run first."
+            raise BadInput(f"--init-from {settings.init_from}: {e}. {mend}") from e
     try:
         model.frozen = models.freeze(model, settings.freeze)
         if settings.loss in losses.OF_FEATURES:
@@ -217,27 +233,43 @@ def restore(folder, data_dir=None, device="cpu", weights="model.pt"):
     """Brings a finished run back: (settings, net in eval mode with its final weights, data set), both on `device`.
 
     data_dir: folder of the data sets; None: the run's own. weights: model.pt (final) or best.pt (best valid epoch).
+    Raises BadInput where the run has no such weights, or they are not those that its result.json speaks of.
     """
     folder = Path(folder)
-    args = runs.read_json(folder / "args.json")
-    settings = frozen({**defaults(args), **args, "device": device, "data_dir": data_dir or args["data_dir"]})
-    dataset = data.for_run(settings)
+    args = runs.read_args(folder)
+    if not args:
+        raise BadInput(f"There is no {folder / 'args.json'}: nobody knows what net this is. {runs.ANEW}")
+    settings = frozen({**defaults(args, folder), **args, "device": device, "data_dir": data_dir or args["data_dir"]})
+    try:
+        dataset = data.for_run(settings)
+    except ValueError as e:
+        raise BadInput(f"{folder / 'args.json'} is broken: {e}. {runs.ANEW}") from e
     if args.get("dropped") is not None:
         dataset = data.drop(dataset, torch.tensor(args["dropped"], dtype=torch.int64))
     model = build(settings, dataset)
-    model.load_state_dict(torch.load(folder / weights, map_location="cpu", weights_only=True))
+    try:
+        checkpoints.load_weights(model, checkpoints.read_weights(folder, weights), folder / weights)
+    except checkpoints.Unusable as e:
+        raise BadInput(f"{e}. Put a copy of it back, or train that run anew with --restart.") from e
     return settings, place(settings, model.eval()), dataset.to(device)
 
 
-def defaults(args):
-    """The defaults of the flags of nets, data and losses, for folders that an older version with fewer flags made."""
+def defaults(args, folder):
+    """The defaults of the flags of nets, data and losses, for folders that an older version with fewer flags made.
+
+    Raises BadInput where one of the settings in the folder's args.json is one that its flag cannot give.
+    """
     parser = argparse.ArgumentParser()
     for room in (models, data, losses):
         room.add_flags(parser)
+    wrong = runs.wrong_setting(parser, args)
+    if wrong:
+        raise BadInput(f"{folder / 'args.json'} is broken: {wrong}. {runs.ANEW}")
     flags = parser.parse_args(["--model", args["model"], "--data", args["data"]])
     for room in (models, data, losses):
         room.resolve_flags(flags, {})
-    return {"protocol": "default", **vars(flags)}  # the flag of train.py that scoring asks for and that came later
+    of_train = {"protocol": "default", "bf16": False, "deterministic": False}  # its flags that are asked for here
+    return {**of_train, **vars(flags)}
 
 
 @torch.no_grad()

@@ -109,9 +109,19 @@ def wrong_flags(declared):
         try:
             train.parse([*flags.split(), "--run", run])
             check_source(declared, flags)
+            check_identity(flags)
         except runs.BadInput as e:
             sentences.append(f"{declared['where'][run]}: {run}: {e}")
     return sentences
+
+
+def check_identity(flags):
+    """Raises BadInput for a flag that says where or how a run is made. It is left out of what decides freshness, so a
+    run that declares one would never count as done."""
+    kept = runs.identity_flags(flags.split()).split()
+    if kept != flags.split():
+        word = next(word for word in flags.split() if word not in kept)
+        raise runs.BadInput(f"{word} says where or how a run is made, not what it is: leave it out of the declaration.")
 
 
 def check_source(declared, flags):

@@ -149,7 +149,7 @@ def parts(declared, name, records):
     by_run = {run: [record for record in records if record["run"] == run] for run in names}
     ours = [record for run in names for record in by_run[run]]
     found = [("", markdown(*rows_of(declared, name, by_run, ours))), ("", second_names(declared, names)),
-             ("", missing_weights(declared, by_run))]
+             ("", missing_weights(declared, by_run)), ("", incomplete_data(by_run))]
     if "pick" in plots:
         found.append(("", picked(by_run)))
     found.append(("", dropped_images(declared, name, by_run)))
@@ -375,6 +375,17 @@ def missing_weights(declared, by_run):
     return f"Missing: {', '.join(missing)} {start} {NO_WEIGHTS}"
 
 
+def incomplete_data(by_run):
+    """A sentence on the runs that were trained on a data set that was not whole, and what it lacked, or ""."""
+    runs_of = {}
+    for run, records in by_run.items():
+        lacks = {record.get("data", {}).get("incomplete") for record in records} - {None}
+        for words in sorted(lacks):
+            runs_of.setdefault(words, []).append(short(run))
+    said = [f"{', '.join(names)} ({words})" for words, names in runs_of.items()]
+    return f"Trained on incomplete data: {'; '.join(said)}." if said else ""
+
+
 def picked(by_run):
     """Sentences on the run that valid accuracy picks, whose test score alone answers a question, or ""."""
     best_valid = {}
@@ -403,7 +414,8 @@ def dropped_images(declared, name, by_run):
         points = [difference(final(record, "test_acc"), final(other, "test_acc"))
                   for record in records for other in before if other["seed"] == record["seed"]]
         rows.append([short(run), f"{statistics.mean(facts['dropped'] for facts in of_data):,.0f}",
-                     mean_in_percent([facts["dropped_noisy"] / facts["dropped"] for facts in of_data]),
+                     mean_in_percent([facts["dropped_noisy"] / facts["dropped"] for facts in of_data
+                                      if facts["dropped"]]),
                      mean_in_percent([facts["label_noise"] for facts in of_data]), signed("test_acc", points)])
     if not rows:
         return ""

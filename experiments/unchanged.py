@@ -5,6 +5,7 @@ comparison's runs, the names of the data folders and the code. What counts is co
 """
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 from experiments import runs
@@ -34,11 +35,12 @@ def digest(declared, name, options, root=ROOT):
 
 
 def digest_of_file(path):
-    """The SHA-256 of a file, None where there is none."""
+    """The SHA-256 of a file, None where there is none; of what cannot be read, what is wrong with it."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        content = runs.content_of(path)
+    except runs.BadInput as e:
+        return str(e)
+    return None if content is None else hashlib.sha256(content).hexdigest()
 
 
 def names_within(folder):
@@ -51,9 +53,15 @@ def names_within(folder):
 
 
 def keep(out, made_from, paths):
-    """Notes in the folder `out` that these files in it were made from what has this digest."""
-    names = [str(Path(path).relative_to(out)) for path in paths]
-    runs.save_json({"digest": made_from, "files": names}, Path(out) / FILE)
+    """Notes in the folder `out` that these files in it were made from what has this digest.
+
+    Where a folder is in the way of the note they are made again the next time.
+    """
+    names, note = [str(Path(path).relative_to(out)) for path in paths], Path(out) / FILE
+    if note.is_dir():
+        print(f"report.py: {note} is a folder. Remove it, and nothing is made twice.", file=sys.stderr)
+        return
+    runs.save_json({"digest": made_from, "files": names}, note)
 
 
 def files_of(out, made_from):
@@ -62,7 +70,10 @@ def files_of(out, made_from):
         kept = runs.read_json(Path(out) / FILE)
     except runs.BadInput:
         return []
-    paths = [Path(out) / name for name in kept.get("files", [])]
-    if kept.get("digest") != made_from or not all(path.exists() for path in paths):
+    names = kept.get("files")
+    if kept.get("digest") != made_from or not isinstance(names, list) or not all(map(runs.is_text, names)):
+        return []
+    paths = [Path(out) / name for name in names]
+    if not all(path.exists() for path in paths):
         return []
     return paths

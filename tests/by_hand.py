@@ -13,6 +13,28 @@ def record(run, seed=0, status="finished", valid=(), train=(), curves=None, **me
             "curves": {"valid_loss": valid, "train_loss": train, **(curves or {})}}
 
 
+def result(run="a/b", seed=0, metrics=(), data=(), **changes):
+    """The content of a finished run's result.json, with these changes, as every version wrote it.
+
+    metrics, data: changes within these.
+    """
+    of_metrics = dict.fromkeys(["train_loss", "train_acc", "valid_loss", "valid_acc", "best_epoch", "best_valid_loss",
+                                "best_valid_acc", "test_loss", "test_acc"])
+    of_data = {"name": "cifar10", "source": "batches", "fingerprint": "0", "synthetic": False, "train": 4, "valid": 1,
+               "test": 1}
+    versions = {"python": "3.11", "torch": "2.11", "torchvision": "0.26", "device": "EPYC"}
+    return {"status": "finished", "run": run, "seed": seed, "metrics": {**of_metrics, **dict(metrics)},
+            "test_weights": "final", "test_evaluations": 0, "params": 10, "steps": 2, "max_steps": None, "threads": 1,
+            "data": {**of_data, **dict(data)}, "flags": "--lr 1", "versions": versions, "epochs": 1, "seconds": 1.0,
+            "seconds_per_epoch": 1.0, **changes}
+
+
+def args(run="a/b", seed=0, **changes):
+    """The content of a run's args.json, with these changes: the settings that every version wrote."""
+    return {"model": "lenet5", "data": "cifar10", "data_dir": "data", "run": run, "seed": seed, "epochs": 1,
+            "batch_size": 4, "lr": 1.0, "threads": 1, "synthetic": False, "fingerprint": "0", **changes}
+
+
 def changes_of(change, run):
     """What replaces a run's arguments among keyword arguments: those of run adam-bn are under adam_bn."""
     return change.get(run.replace("-", "_"), {})

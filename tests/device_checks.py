@@ -20,7 +20,7 @@ import data
 import helpers
 import models
 import train
-from experiments import runs, score
+from experiments import checkpoints, runs, score
 
 ROOT = Path(train.__file__).resolve().parent
 
@@ -83,11 +83,15 @@ def train_run(flags, place, device, guard=contextlib.nullcontext, stop_at=None):
     before this step and gone on with; the first part is not guarded.
     """
     settings, steps = settings_of(flags, Path(place), device), iter(range(10**6))
+
+    def train_until(stop_reason):
+        with mock.patch.object(runs, "watch", lambda *_: stop_reason):
+            return train.train(settings, flags, time.monotonic())
     with helpers.smaller_data(**SIZES):
         if stop_at is not None:
-            assert train.train(settings, flags, lambda: "the test" if next(steps) == stop_at else None) == runs.STOPPED
+            assert train_until(lambda: "the test" if next(steps) == stop_at else None) == runs.STOPPED
         with guarded(guard):
-            assert train.train(settings, flags, lambda: None) == runs.FINISHED
+            assert train_until(lambda: None) == runs.FINISHED
     return Path(place, "a/b/seed0")
 
 
@@ -104,7 +108,7 @@ def train_steps(flags, place, device, guard=contextlib.nullcontext, sizes=SIZES,
         if parameter.numel() > 10**6 and not learns_all:
             parameter.requires_grad_(False)
     state = train.State(train.make_optimizer(settings, model), None)
-    with guarded(guard):
+    with guarded(guard), mock.patch.object(checkpoints, "save_checkpoint"):
         train.fit(settings, model, dataset, state, Path(place), lambda: None)
         loss, accuracy = train.evaluate(settings, model, dataset, dataset.train[:2])
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}

@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+import by_hand
 from experiments import runs
 from experiments.panels import Printed
 
@@ -44,17 +45,22 @@ def down(start, end, n=50):
     return np.geomspace(start, end, n)
 
 
-def write(runs_dir, rec, result=True, torn="", **flags):
-    """Writes the run folder that a run like this record leaves behind; `flags` are settings in its args.json."""
+def write(runs_dir, rec, result=True, torn="", lacks=(), **flags):
+    """Writes the run folder that a run like this record leaves behind.
+
+    flags: settings in its args.json; lacks: settings that are not in there.
+    """
     folder = Path(runs_dir) / rec["run"] / f"seed{rec['seed']}"
     folder.mkdir(parents=True)
     curves = rec["curves"]
     rows = [{column: curves[column][i] for column in curves} for i in range(len(curves["epoch"]))]
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + torn)
-    args = {"data": "faces21", "synthetic": rec["data"]["synthetic"], **flags}
+    of_run = {"data": "faces21", "synthetic": rec["data"]["synthetic"], **flags}
+    args = {name: value for name, value in by_hand.args(rec["run"], rec["seed"], **of_run).items() if name not in lacks}
     (folder / "args.json").write_text(json.dumps(args))
     if result:
-        (folder / "result.json").write_text(json.dumps({key: rec[key] for key in rec if key != "curves"}))
+        left = by_hand.result(**{key: rec[key] for key in rec if key != "curves"})
+        (folder / "result.json").write_text(json.dumps(left))
     return folder
 
 

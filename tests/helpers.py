@@ -1,19 +1,13 @@
 """What several test files need: train a run in this process or another one, kill or stop it, read its folder."""
-import contextlib
-import functools
 import json
-import multiprocessing
-import os
-import resource
-import signal
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 import train
-from experiments import runs, synthetic
+from experiments import checkpoints, runs
+from experiments.kills import (die_in_the_next_large_write, forkserver, read, rows, smaller_data, start,  # noqa: F401
+                               substance)
 
 FACES = "--model keypoint --data faces21 --synthetic --batch-size 64 --rotated-copies 15 --threads 1"
 # With the fixture `small_data`: 320 train, 80 valid and 100 test images.
@@ -22,32 +16,6 @@ BASE = "--model base --data caltech35 --threads 1"
 # With the fixture `small_data`: 7 classes; 112 train, 28 valid and 28 test images.
 SMALL = f"{BASE} --synthetic --batch-size 16"
 CLASS_LOSSES = ("cross-entropy", "square", "mean-square", "triplet-cosine", "triplet-euclid")
-
-
-# ---- synthetic data, drawn once and smaller -------------------------------------------------------------------------
-
-draw_objects_once = functools.cache(synthetic.objects)
-draw_faces_once = functools.cache(synthetic.faces)
-
-
-@contextlib.contextmanager
-def smaller_data(caltech35=7, cifar10=400, faces21=320):
-    """Makes synthetic data smaller, and draws them once for all tests.
-
-    caltech35: how many of its 35 classes have images, with 16 train, 4 valid and 4 test images each. cifar10: how many
-    images are not test; a quarter as many are. faces21: how many faces. Of these two, a fifth is valid.
-    """
-    def objects(classes, counts, side, seed):
-        if classes == 10:
-            return dict(draw_objects_once(10, (cifar10, 0, cifar10 // 4), side, seed))
-        counts = tuple(count * caltech35 // 35 for count in counts)
-        names = [f"object {number}" for number in range(35)]
-        return {**draw_objects_once(caltech35, counts, side, seed), "classes": names}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(synthetic, "objects", objects)
-        patch.setattr(synthetic, "faces", lambda count, seed: dict(draw_faces_once(faces21, seed)))
-        yield
 
 
 # ---- training -------------------------------------------------------------------------------------------------------
@@ -87,32 +55,20 @@ def script_valid_scores(monkeypatch, *scores):
     """Makes these (loss, accuracy) the scores on the valid images after epochs 1, 2, ...; others are worked out."""
     evaluate = train.evaluate
 
-    def scripted(settings, model, dataset, indices, draws=None, **more):
+    def scripted(settings, model, dataset, indices, stop_reason=None, draws=None, **more):
         if torch.equal(indices, dataset.valid):
             epoch = draws
             return scores[epoch - 1]
-        return evaluate(settings, model, dataset, indices, draws, **more)
+        return evaluate(settings, model, dataset, indices, stop_reason, draws, **more)
     monkeypatch.setattr(train.data, "valid_draws", lambda settings, dataset, epoch: epoch)
     monkeypatch.setattr(train, "evaluate", scripted)
 
 
 # ---- run folders ----------------------------------------------------------------------------------------------------
 
-def read(path):
-    """Returns the content of a file of strict JSON, which has no nan and no infinity."""
-    def refuse(name):
-        raise AssertionError(f"{name} is not JSON")
-    return json.loads(path.read_text(), parse_constant=refuse)
-
-
 def result_of(folder):
     """Returns the content of a run's result.json."""
     return read(folder / "result.json")
-
-
-def rows(folder):
-    """Returns the epochs in a run's log, a list of dicts."""
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def weights(folder, name="model.pt"):
@@ -125,23 +81,18 @@ def same(some, others):
     return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
 
 
+def put_weights(content, folder, name="model.pt"):
+    """Gives a finished run other weights, as if it had ended with them: result.json speaks of them, too."""
+    digest = checkpoints.save(content, folder / name)
+    result = result_of(folder)
+    result["weights"][name] = digest
+    (folder / "result.json").write_text(json.dumps(result))
+
+
 def change_args(folder, remove=(), **changes):
     """Changes a run's args.json, as another version may have written it."""
     args = {name: value for name, value in read(folder / "args.json").items() if name not in remove}
     (folder / "args.json").write_text(json.dumps({**args, **changes}))
-
-
-def substance(folder):
-    """Returns (weights, best weights, log, result) of a finished run: what must not depend on how often it was killed.
-
-    The weights are bytes. The log and the result are without times and without the commit.
-    """
-    result = result_of(folder)
-    for name in ("seconds", "seconds_per_epoch", "commit", "dirty"):
-        del result[name]
-    log = [{name: value for name, value in row.items() if name != "seconds"} for row in rows(folder)]
-    best = folder / "best.pt"
-    return (folder / "model.pt").read_bytes(), best.read_bytes() if best.exists() else None, log, result
 
 
 class Hostile:
@@ -152,64 +103,3 @@ class Hostile:
 
     def __reduce__(self):
         return open, (str(self.path), "w")
-
-
-# ---- training in another process, which can be killed ---------------------------------------------------------------
-
-# A process that has torch imported already and forks per run: a test would otherwise wait seconds for each import, and
-# most kills would hit a run that has not begun. The first optimizer of a process imports torch._dynamo.
-forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload(["train", "torch._dynamo"])
-
-
-def die_in_the_next_large_write(limit):
-    """Lets the kernel kill this process when it has written `limit` bytes to a file and writes on."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-
-def crash_at_touch(number):
-    """Kills this process before its touch of the disk with this number, or in the middle of it if it is a write."""
-    touches = 0
-
-    def counted(function, crash):
-        def call(*args, **how):
-            nonlocal touches
-            touches += 1
-            if touches == number:
-                crash(*args)
-            return function(*args, **how)
-        return call
-
-    def at_once(*_):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def half_way(content, _):
-        die_in_the_next_large_write(len(content) // 2)
-
-    os.replace, os.fsync = counted(os.replace, at_once), counted(os.fsync, at_once)
-    type(Path()).unlink = counted(type(Path()).unlink, at_once)
-    runs.write_atomically = counted(runs.write_atomically, half_way)
-
-
-def child(argv, crash_at=None, limit=None, **sizes):
-    """Runs train.main in a process of its own, with smaller_data(**sizes).
-
-    crash_at: as of crash_at_touch; limit: the largest file, in bytes.
-    """
-    if limit:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    if crash_at is not None:
-        crash_at_touch(crash_at)
-    with smaller_data(**sizes):
-        sys.exit(train.main(argv))
-
-
-def start(place, flags, folder="runs", **how):
-    """Starts a process that trains the run a/b. Returns the process. how: arguments of `child`."""
-    words = f"{flags} --runs {place / folder} --run a/b".split()
-    process = forkserver.Process(target=child, args=(words,), kwargs=how)
-    process.start()
-    return process

@@ -1,4 +1,5 @@
 """A small project whose runs take two steps, make in it, and a stand-in for the interpreter that trains nothing."""
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+import by_hand
 from conftest import ROOT
 
 PASSED_BY_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
@@ -132,7 +134,9 @@ mkdir -p $runs/$run/$seed
 cd $runs/$run/$seed
 echo "$flags" >flags.txt
 if [[ $run == $STOPS && ! -e checkpoint.pt ]]; then touch checkpoint.pt; exit 75; fi
-echo '{{"status": "finished", "epochs": 1}}' >result.json
+result='{result}'
+result=${{result/a\/b/$run}}
+echo "${{result/\"seed\": 0/\"seed\": ${{seed#seed}}}}" >result.json
 """
 
 
@@ -140,7 +144,7 @@ echo '{{"status": "finished", "epochs": 1}}' >result.json
 def stub(tmp_path):
     """What `make` takes to use the stub, and the file of its notes. Locks of GPUs are this test's own."""
     script = tmp_path / "stub"
-    script.write_text(STUB.format(python=sys.executable))
+    script.write_text(STUB.format(python=sys.executable, result=json.dumps(by_hand.result("a/b", 0))))
     script.chmod(0o755)
     (tmp_path / "locks").mkdir()
     notes = tmp_path / "notes"

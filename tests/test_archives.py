@@ -1,6 +1,10 @@
 """archives.py, unpacking, and data.py's command line."""
+import contextlib
 import errno
 import hashlib
+import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_files import alone, assert_sentences, image_folder, packed, small_disk  # noqa: F401
+from helpers import forkserver
 
 import data
 from experiments import archives, downloads, readers
@@ -167,6 +172,107 @@ def test_unpack_on_a_full_disk(tmp_path, capsys):
     assert list((tmp_path / "data").iterdir()) == []
 
 
+# ---- unpacking, stopped ---------------------------------------------------------------------------------------------
+
+PLENTY = FACES | {f"I/{i}.jpg": bytes(1000) for i in range(2, 3000)}  # takes about half a second
+
+
+def hidden(root):
+    """What begins with a dot in a folder of data sets."""
+    return sorted(path.name for path in root.glob(".*"))
+
+
+def exits_with(argv):
+    """Leaves the process with the exit code of data.py."""
+    sys.exit(data.main(argv))
+
+
+def unpacking(archive):
+    """Starts a process that unpacks an archive into the folder data, and returns it when the first files are there."""
+    command = ["unpack", str(archive), "--data-dir", str(Path("data").resolve())]
+    process = forkserver.Process(target=exits_with, args=(command,))
+    process.start()
+    while not any(Path("data").glob(".unpack-*/archive/I/1*.jpg")):
+        assert process.is_alive()
+        time.sleep(0.001)
+    return process
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGTERM],
+                                     [signal.SIGINT, signal.SIGTERM]])
+def test_a_stopped_unpacking_leaves_nothing(tmp_path, numbers):
+    process = unpacking(packed(tmp_path / "x.tar", PLENTY))
+    for number in numbers:
+        os.kill(process.pid, number)
+        time.sleep(0.002)
+    process.join(60)
+    assert process.exitcode == 130 and list(Path("data").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_any_line_leaves_no_folder(tmp_path, monkeypatch, number):
+    """It comes before every line of the code that makes and removes the folder, one after the other.
+
+    Between two certain lines of shutil.rmtree it becomes an OSError, about a file closed twice; there the code is 2.
+    """
+    packed(tmp_path / "x.zip", FACES)
+    before, line, stopped, place = signal.getsignal(number), 0, 0, None
+    while line == stopped:  # until the command is done before that line
+        line, stopped = 0, stopped + 1
+
+        def trace(frame, event, _):
+            nonlocal line, place
+            if frame.f_code.co_filename not in (downloads.__file__, shutil.__file__, contextlib.__file__):
+                return None
+            if event == "line" and signal.getsignal(number) not in (before, signal.SIG_IGN) and line < stopped:
+                line += 1
+                if line == stopped:
+                    place = frame.f_code
+                    signal.raise_signal(number)
+            return trace
+        sys.settrace(trace)
+        try:
+            code = data.main(["unpack", "x.zip"])
+        finally:
+            sys.settrace(None)
+        assert hidden(Path("data")) == [], f"a signal in {place}, before line {stopped} of those that run"
+        assert code == (130 if line == stopped else 0) or place.co_filename == shutil.__file__
+        shutil.rmtree("data/faces21", ignore_errors=True)
+    assert stopped > 50
+
+
+def test_left_overs_of_killed_processes_are_removed_and_no_others(tmp_path, monkeypatch):
+    process = unpacking(packed(tmp_path / "x.tar", PLENTY))
+    alive, = hidden(Path("data"))
+    packed(tmp_path / "small.zip", CALTECH)
+    os.kill(process.pid, signal.SIGSTOP)  # it is neither dead nor done
+    downloads.unpack("small.zip", "data")
+    assert hidden(Path("data")) == [alive] and any(Path("data", alive).rglob("*.jpg"))
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(60)
+    assert hidden(Path("data")) == [alive]
+    downloads.unpack(packed(tmp_path / "other.zip", FOLDERS), "data")
+    assert sorted(path.name for path in Path("data").iterdir()) == ["caltech35", "cifar10"]
+
+
+def test_fetching_removes_the_left_overs_of_unpacking(tmp_path, monkeypatch):
+    Path("data/.unpack-0123/archive/I").mkdir(parents=True)
+    Path("data/.unpack-0123/archive/I/1.jpg").touch()
+    monkeypatch.setattr(downloads, "_fetch_copy", lambda *_: None)
+    downloads.fetch("faces21", "data")
+    assert hidden(Path("data")) == []
+
+
+def test_a_disk_without_locks_does_for_unpacking(tmp_path, monkeypatch):
+    """Then nobody knows which folders are in use, and all of them stay."""
+    def refuse(*_):
+        raise OSError(errno.EBADF, "Bad file descriptor")
+    monkeypatch.setattr(downloads.fcntl, "flock", refuse)
+    Path("data/.unpack-0123").mkdir(parents=True)
+    downloads.unpack(packed(tmp_path / "x.zip", FACES), "data")
+    assert hidden(Path("data")) == [".unpack-0123"] and Path("data/faces21/I/label.txt").exists()
+
+
 # ---- files and folders ----------------------------------------------------------------------------------------------
 
 def test_sha256_of_files_of_any_size(tmp_path):
@@ -275,6 +381,21 @@ def test_main_unpack(tmp_path, capsys):
     assert data.main(["unpack", "x.zip", "--data-dir", "file"]) == 2
     assert "file" in capsys.readouterr().err
     assert data.main(["unpack", "x.zip"]) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_torch_is_being_imported(number):
+    command = [sys.executable, ROOT / "data.py", "info", "faces21", "--synthetic"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        status, mask = Path(f"/proc/{process.pid}/status"), 1 << (signal.SIGTERM - 1)
+        while not int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16) & mask:
+            assert process.poll() is None
+            time.sleep(0.001)
+        assert "libtorch" not in Path(f"/proc/{process.pid}/maps").read_text()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err == f"data.py: stopped by {number.name}; run the same command again to go on.\n"
 
 
 def test_command_line():

@@ -145,7 +145,8 @@ def test_train_and_test_are_described_apart():
 def test_a_net_is_described_once_and_the_description_kept(tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(ask, "answers", lambda folder, data_dir: asked.append((folder, data_dir)) or "found")
-    monkeypatch.setattr(ask, "describe", lambda found: {"spread": len(asked)})
+    text = {"confusion": {"train": [[1]], "test": [[1]]}, "silhouette": {"1-5": None, "3,5": None}}
+    monkeypatch.setattr(ask, "describe", lambda found: {**text, "spread": len(asked)})
     rec = {"data": {"name": "caltech35"}, "status": "finished", "metrics": {"test_acc": 0.3}}
     assert ask.described(rec, tmp_path, "there") == rec and not list(tmp_path.iterdir())  # no weights
     (tmp_path / "model.pt").write_text("")
@@ -154,13 +155,13 @@ def test_a_net_is_described_once_and_the_description_kept(tmp_path, monkeypatch,
         assert ask.described({**rec, **change}, tmp_path, "there") == {**rec, **change}
     assert not asked
     for _ in range(2):
-        assert ask.described(rec, tmp_path, "there") == {**rec, "described": {"spread": 1}}
+        assert ask.described(rec, tmp_path, "there") == {**rec, "described": {**text, "spread": 1}}
         assert asked == [(tmp_path, "there")]
     assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "described.json"} and "described" not in rec
     (tmp_path / "model.pt").unlink()  # what is kept is enough
-    assert ask.described(rec, tmp_path, "there")["described"] == {"spread": 1}
+    assert ask.described(rec, tmp_path, "there")["described"]["spread"] == 1
     (tmp_path / "described.json").write_text('{"spread"')
-    with pytest.raises(runs.BadInput, match=r"described\.json is not JSON .* remove it"):
+    with pytest.raises(runs.BadInput, match=r"described\.json is not JSON .* Remove it"):
         ask.described(rec, tmp_path, "there")
 
     def no_data(*_):

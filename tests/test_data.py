@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_landmark_lands_on_the_mark_in_the_crop(tmp_path, part, box, crop):
     photograph(tmp_path / "faces21" / part / "a.png")
     (tmp_path / "faces21" / part / "label.txt").write_text(label_line("a.png", box, [(61.5, 51.5)]) + "\n")
-    d = data.load("faces21", tmp_path)
+    d = SimpleNamespace(**readers._read_faces(tmp_path / "faces21"))  # one photograph cannot be split
     assert d.images.shape == (1, 1, 112, 112) and d.images.dtype == torch.uint8
     assert d.targets.shape == (1, 42) and d.targets.dtype == torch.float32
     x1, y1, x2, y2 = crop
@@ -53,7 +53,7 @@ def test_faces_are_grey_and_landmarks_may_lie_outside(tmp_path):
     Image.new("RGB", (80, 80), (255, 0, 0)).save(folder / "red.png")
     line = label_line("red.png", (20, 20, 60, 60), [(-30.5, 5), (500, 79)])
     (folder / "label.txt").write_text("\ufeff" + line + "\n\n", encoding="utf-8")
-    d = data.load("faces21", tmp_path)
+    d = SimpleNamespace(**readers._read_faces(tmp_path / "faces21"))
     assert d.images.unique().tolist() == [76]  # 0.299 of 255: the weight of red in grey
     by_hand = [-40.5 * 112 / 60, -5 * 112 / 60, 490 * 112 / 60, 69 * 112 / 60]
     assert d.targets[0, :4].tolist() == pytest.approx(by_hand, abs=1e-3)
@@ -68,6 +68,45 @@ def test_split_keeps_photographs_together(tmp_path):
     assert sorted(torch.cat([d.train, d.valid]).tolist()) == list(range(60)) and len(d.test) == 0
 
 
+def rename(root, old, new):
+    """Gives a photograph of part I another name, on disk and in label.txt."""
+    folder = root / "faces21" / "I"
+    (folder / old).rename(folder / new)
+    labels = folder / "label.txt"
+    labels.write_text(labels.read_text().replace(f"{old} ", f"{new} "))
+
+
+def test_renamed_photographs_are_other_data_because_they_split_otherwise(tmp_path):
+    faces_folder(tmp_path, photographs=20, each=3)
+    old = data.load("faces21", tmp_path)
+    rename(tmp_path, "0.png", "x.png")
+    new = data.load("faces21", tmp_path)
+    assert torch.equal(new.images, old.images) and torch.equal(new.targets, old.targets)
+    assert new.valid.tolist() != old.valid.tolist() and new.fingerprint != old.fingerprint
+    rename(tmp_path, "x.png", "0.png")
+    assert data.load("faces21", tmp_path).fingerprint == old.fingerprint
+
+
+def test_a_cache_with_other_photographs_is_refused(tmp_path, capsys):
+    faces_folder(tmp_path, photographs=20, each=3)
+    old = data.load("faces21", tmp_path)
+    cache, = (tmp_path / ".cache").glob("faces21-*.pt")
+    raw = torch.load(cache, weights_only=True)
+    torch.save({**raw, "group": raw["group"].roll(1)}, cache)
+    assert data.load("faces21", tmp_path).valid.tolist() == old.valid.tolist()
+    assert f"{cache} cannot be used (its digest is another)" in capsys.readouterr().err
+
+
+def test_fingerprints_of_class_images_are_as_ever():
+    """A run that goes on asks for the fingerprint that it began with."""
+    parts = {"images": torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2), "targets": torch.tensor([3, 1]),
+             "part": torch.tensor([0, 2])}
+    assert data._fingerprint(parts) == "844dd4f77a1b960e"
+    grouped = {**parts, "group": torch.tensor([0, 1])}
+    swapped = {**parts, "group": torch.tensor([1, 0])}
+    assert len({data._fingerprint(raw) for raw in (parts, grouped, swapped)}) == 3
+
+
 GOOD = label_line("a.png", (20, 20, 60, 60))
 
 
@@ -79,6 +118,9 @@ GOOD = label_line("a.png", (20, 20, 60, 60))
     (label_line("a.png", (20, 20, 20, 60)), ["label.txt, line 2", "without area", "20 20 20 60"]),
     (label_line("a.png", (60, 20, 20, 60)), ["label.txt, line 2", "without area"]),
     (label_line("a.png", (300, 20, 340, 60)), ["a.png", "outside", "80x70"]),
+    (label_line("a.png", (90, 20, 130.1, 60)), ["a.png", "outside", "80x70", "less than a pixel"]),
+    (label_line("a.png", (20, 20, 20 + 1e-12, 60)), ["a.png", "less than a pixel"]),
+    (f" {GOOD.replace(' ', '  ')} ", ["label.txt, line 2 is line 1 again", "remove that line"]),
     (label_line("b.png", (20, 20, 60, 60)), ["b.png", "no such file"]),
     (label_line("garbage.jpg", (20, 20, 60, 60)), ["garbage.jpg", "image"]),
     (label_line("cut.jpg", (20, 20, 60, 60)), ["cut.jpg", "truncated"]),
@@ -210,13 +252,18 @@ def broken_folder(root, what):
     elif what == "images":
         for path in root.glob("cifar10/train/*/*"):
             path.unlink()
+    elif what.startswith("cat of "):
+        for path in root.glob(f"cifar10/{what.removeprefix('cat of ')}/cat/*"):
+            path.unlink()
     elif what == "link":
         (root / "cifar10" / "train" / "cat" / "x.png").symlink_to(root / "nowhere")
 
 
 @pytest.mark.parametrize("what, words", [
     ("size", ["00009.png", "40x30", "32x32"]), ("class", ["test", "holds 9"]), ("test", ["test", "holds 0"]),
-    ("images", ["train", "no .png or .jpg"]), ("link", ["x.png", "No such file"])])
+    ("images", ["train", "no .png or .jpg image of airplane, automobile"]),
+    ("cat of train", ["train", "no .png or .jpg image of cat."]), ("cat of test", ["test", "image of cat."]),
+    ("link", ["x.png", "No such file"])])
 def test_broken_image_folder(tmp_path, what, words):
     broken_folder(tmp_path, what)
     with pytest.raises(data.DataError) as e:
@@ -262,7 +309,9 @@ def test_caltech35_is_resized_bicubic_to_either_side_and_each_has_its_cache(tmp_
 @pytest.mark.parametrize("what, words", [
     ("class", ["val", "0, 1, 2, ..."]), ("names", ["train", "0, 1, 2, ..."]), ("empty", ["holds no image"]),
     ("label", ["annotions.txt, line 2", "a comma and a class"]), ("outside", ["annotions.txt, line 1"]),
-    ("file", ["t0.png", "no such file"]), ("annotions", ["annotions.txt"])])
+    ("file", ["t0.png", "no such file"]), ("annotions", ["annotions.txt"]),
+    ("twice", ["annotions.txt, line 3 names t2.png, as line 1 does"]),
+    ("empty class", ["train/3 holds no .png or .jpg image"])])
 def test_broken_caltech35(tmp_path, what, words):
     folder = caltech_folder(tmp_path)
     annotions = folder / "test" / "annotions.txt"
@@ -278,6 +327,11 @@ def test_broken_caltech35(tmp_path, what, words):
         annotions.write_text("t2.png,2\nt0.png,99\n")
     elif what == "outside":
         annotions.write_text("../train/0/0.png,0\n")
+    elif what == "twice":
+        annotions.write_text("t2.png,2\nt0.png,0\nt2.png,4\n")
+    elif what == "empty class":
+        for path in (folder / "train" / "3").iterdir():
+            path.unlink()
     elif what == "file":
         (folder / "test" / "t0.png").unlink()
     else:
@@ -285,6 +339,17 @@ def test_broken_caltech35(tmp_path, what, words):
     with pytest.raises(data.DataError) as e:
         data.load("caltech35", tmp_path)
     assert all(word in str(e.value) for word in words)
+    assert_sentences(str(e.value))
+
+
+@pytest.mark.parametrize("classes", [35, 36, 60])
+def test_caltech35_has_at_most_35_classes(tmp_path, classes):
+    folder = caltech_folder(tmp_path, classes)
+    if classes == 35:
+        assert len(data.load("caltech35", tmp_path).classes) == 35
+        return
+    with pytest.raises(data.DataError, match=f"train holds {classes} class folders; .* 35 classes, 0 to 34") as e:
+        data.load("caltech35", tmp_path)
     assert_sentences(str(e.value))
 
 
@@ -408,6 +473,25 @@ def test_changed_files_are_decoded_again(tmp_path, monkeypatch, change):
     assert len(count) == 2 and (new.fingerprint == old.fingerprint) == (change == "time")
     assert len(list((tmp_path / ".cache").glob("cifar10-*"))) == 1  # the old cache is gone
     assert old.images.sum() > 0  # and can still be read by who had it open
+
+
+@pytest.mark.parametrize("name, text", [("faces21", "I/label.txt"), ("caltech35", "test/annotions.txt")])
+def test_text_files_count_by_what_they_hold(tmp_path, name, text):
+    """Not by their size and time, which an edit may leave as they are."""
+    faces_folder(tmp_path)
+    caltech_folder(tmp_path)
+    old = data.load(name, tmp_path)
+    cache, = (tmp_path / ".cache").glob("*.pt")
+    file = tmp_path / name / text
+    state = file.stat()
+    os.utime(file, ns=(0, state.st_mtime_ns + 10**9))
+    assert data.load(name, tmp_path).fingerprint == old.fingerprint and cache.exists()
+    other = {"faces21": ("5 5 5 5\n", "5 5 5 7\n"), "caltech35": ("t2.png,2", "t2.png,4")}[name]
+    file.write_text(file.read_text().replace(*other))
+    os.utime(file, ns=(0, state.st_mtime_ns))
+    assert file.stat().st_size == state.st_size and file.stat().st_mtime_ns == state.st_mtime_ns
+    new = data.load(name, tmp_path)
+    assert new.fingerprint != old.fingerprint and not torch.equal(new.targets, old.targets)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "hostile"])
@@ -541,8 +625,8 @@ def test_split_and_normalisation_follow_the_data_set(name, split, normalise):
     ("--data faces21 --augmix 1", "--augmix would move"),
     ("--data mnist", "invalid choice: 'mnist'"), ("--normalise mnist", "invalid choice: 'mnist'"),
     ("--rotation 181", "at most 180"), ("--rotated-copies -1", "at least 0"), ("--augmix 1.1", "at most 1"),
-    ("--label-noise 1.5", "at most 1"), ("--input-dropout 1", "below 1"), ("--input-noise inf", "finite"),
-    ("--input-noise -1", "at least 0"), ("--pad-crop 17", "at most 16"),
+    ("--label-noise 1.5", "at most 1"), ("--input-dropout 1", "below 1"), ("--input-noise inf", "1e38"),
+    ("--input-noise -1", "must be 0 or"), ("--pad-crop 17", "at most 16"),
     ("--pad-crop 1.5", "invalid whole number value"),
     ("--autoaugment x", "invalid number value: 'x'")])
 def test_flags_that_make_no_sense_are_refused(flags, words):
@@ -566,10 +650,10 @@ def test_flags_that_make_sense_are_taken(flags, values):
 
 
 @pytest.mark.parametrize("kind, good, bad", [
-    (data.positive, ["1e-300", "5"], ["0", "-1", "inf", "nan"]),
-    (data.not_negative, ["0", "5"], ["-1e-9", "inf", "nan"]),
+    (data.positive, ["1e-37", "1e38"], ["0", "1e-38", "1.1e38", "-1", "nan"]),
+    (data.not_negative, ["0", "1e-37"], ["-1e-9", "1e-38", "inf", "nan"]),
     (data.fraction, ["0", "0.999"], ["1", "-0.1", "nan"]), (data.probability, ["0", "1"], ["1.001", "-0.1", "nan"]),
-    (data.degrees, ["0", "180"], ["180.1", "-1", "nan"]), (data.factor, ["0.001", "1"], ["0", "1.1", "nan"]),
+    (data.degrees, ["0", "180"], ["180.1", "-1", "nan"]), (data.factor, ["0.001", "0.999"], ["0", "1", "nan"]),
     (data.pixels, ["0", "16"], ["-1", "17"]), (data.count, ["1", "2147483647"], ["0", "-1", "2147483648"]),
     (data.whole, ["0", "9223372036854775807"], ["-1", "9223372036854775808"])])
 def test_types_of_flags(kind, good, bad):
@@ -591,6 +675,7 @@ def test_real_faces():
         labels = data.read_labels(ROOT / "data" / "faces21" / part / "label.txt")
         files += [f"{part}/{file}" for file, _, _ in labels]
     assert d.images.shape == (2785, 1, 112, 112) and len(files) == 2785 and len(set(files)) == 1999
+    assert d.incomplete == ""
     train, valid = {files[i] for i in d.train}, {files[i] for i in d.valid}
     assert not train & valid and len(valid) == 400 and len(d.train) + len(d.valid) == 2785
 
@@ -599,6 +684,14 @@ def test_real_faces():
 def test_real_cifar():
     d = data.load("cifar10", ROOT / "data")
     assert (len(d.train), len(d.valid), len(d.test)) == (40000, 10000, 10000) and d.classes == data.CIFAR_CLASSES
+    assert d.incomplete == ""
     assert torch.bincount(d.targets[torch.cat([d.train, d.valid])]).tolist() == [5000] * 10
     assert torch.bincount(d.targets[d.test]).tolist() == [1000] * 10
     assert d.targets[:10].tolist() == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]  # the official order
+
+
+@pytest.mark.skipif(not (ROOT / "data" / "caltech35").exists(), reason="needs the real images in data/caltech35")
+def test_real_caltech35():
+    d = data.load("caltech35", ROOT / "data")
+    assert (len(d.train), len(d.valid), len(d.test), len(d.classes), d.incomplete) == (2100, 350, 1400, 35, "")
+    assert torch.bincount(d.targets[d.test]).tolist() == [40] * 35

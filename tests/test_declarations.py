@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import by_hand
 import train
 from conftest import ROOT
 from experiments import claims, declarations, figures, report, runs, status, tables
@@ -337,5 +338,6 @@ def test_make_has_the_same_line_for_every_run(given, extra):
 
 def test_the_line_is_what_flags_line_reads_of_a_folder(tmp_path):
     declared = {"run": {"a/x": "--lr 1", "a/y": "--lr 2 --init-from=a/x"}}
-    runs.save_json({"flags": "--lr 2 --init-from=a/x", "init_flags": "--lr 1"}, tmp_path / "result.json")
+    of_run = by_hand.result(flags="--lr 2 --init-from=a/x", init_flags="--lr 1")
+    runs.save_json(of_run, tmp_path / "result.json")
     assert runs.flags_line(tmp_path) == declarations.expected_line(declared, "a/y")

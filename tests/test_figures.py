@@ -1,4 +1,6 @@
 """experiments/figures.py: the command line and the figures of a comparison, on run folders by hand."""
+import contextlib
+import io
 import json
 import os
 import re
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import by_hand
 import data
 import plots
 import train
@@ -28,10 +31,10 @@ def drawn(monkeypatch):
 
 
 def fails(message, *words):
-    """Runs a command line that must end with a message, which Python prints to stderr and exits with 1."""
-    with pytest.raises(SystemExit, match=message) as stopped:
-        figures.main([str(word) for word in words])
-    assert isinstance(stopped.value.code, str)
+    """Runs a command line that must end with a message on stderr and the exit code of bad input."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        assert figures.main([str(word) for word in words]) == runs.BAD_INPUT
+    assert re.search(message, said.getvalue(), re.DOTALL), said.getvalue()
 
 
 # ---- the table of kinds ---------------------------------------------------------------------------------------------
@@ -109,9 +112,10 @@ def noisy(tmp_path, monkeypatch):
             folder = tmp_path / "runs" / run / "seed0"
             folder.mkdir(parents=True)
             (folder / "model.pt").write_text("")
-            (folder / "result.json").write_text(json.dumps({"status": "finished"}))
+            runs.save_json(by_hand.result(run), folder / "result.json")
         for seed in (1, 0):
             rec = record(run, seed=seed, valid_loss=[1], test_acc=0.5, synthetic=run == "a/noise-30")
+            rec["flags"] = "--lr 1"
             if run != "a/plain":
                 rec["described"] = {"confusion": f"of {run} {seed}"}
             records.append(rec)
@@ -143,14 +147,14 @@ def test_pictures_of_report_5_are_those_that_plots_asks_for(noisy, tmp_path):
         (("noise-30", "there"), [7, 8, 9], "exp-x: features of a/noise-30, seed 0", True)]
 
 
-@pytest.mark.parametrize("result", ['{"status": "finished", "flags": "--lr 9"}', '{"status": "diverged"}', "{", None])
+@pytest.mark.parametrize("result", [{"flags": "--lr 9"}, {"status": "diverged"}, "{", None])
 def test_weights_that_the_record_is_not_of_have_no_features(noisy, tmp_path, result):
     declared, records, _ = noisy
     file = tmp_path / "runs/a/noise-30/seed0/result.json"
     if result is None:
         file.unlink()
     else:
-        file.write_text(result)
+        file.write_text(result if result == "{" else json.dumps(by_hand.result(**result)))
     assert "exp-features-noise-30.png" not in paths_of(declared, records, tmp_path)
 
 
@@ -483,11 +487,11 @@ def test_single_command_keeps_runs_of_the_same_settings_apart(tmp_path, drawn, c
 def test_single_says_what_it_lacks(tmp_path):
     with pytest.raises(ValueError, match="seed0: nothing to draw yet"):
         figures.single(tmp_path / "mlp_cnn/none/seed0", tmp_path)
-    folder = write(tmp_path, classes("mlp_cnn/a"), model="mlp", batch_size=64, lr=0.1)
+    folder = write(tmp_path, classes("mlp_cnn/a"), model="mlp", batch_size=64, lr=0.1)  # and no dropout
     with pytest.raises(ValueError, match=r"args\.json: no dropout in it"):
         figures.single(folder, tmp_path)
     (folder / "args.json").unlink()
-    with pytest.raises(ValueError, match=r"args\.json: not there"):
+    with pytest.raises(runs.BadInput, match=r"args\.json is not there"):
         figures.single(folder, tmp_path)
 
 
@@ -497,10 +501,10 @@ def test_command_line_says_what_is_wrong(tmp_path):
           "keypoints/sgd")
     assert not (tmp_path / "made").exists()
     folder = write(tmp_path, record("keypoints/adam", valid_loss=[9]), torn="rubbish\n")
-    fails(r"plots.py curves: .*log\.jsonl, line 2", "curves", *where, "keypoints/adam")
+    fails(r"plots.py: .*log\.jsonl, line 2", "curves", *where, "keypoints/adam")
     (folder / "log.jsonl").write_text('{"epoch": 1, "valid_loss": 9}\n')
     (folder / "result.json").write_text('{"status": "fini')
-    fails(r"plots.py curves: .*result\.json is not JSON", "curves", *where, "keypoints/adam")
+    fails(r"plots.py: .*result\.json is not JSON", "curves", *where, "keypoints/adam")
 
 
 def test_a_run_that_is_still_trained_is_drawn_as_far_as_it_is(tmp_path, drawn):
@@ -558,12 +562,12 @@ def test_pictures_of_answers_that_cannot_be_made(trained, tmp_path, capsys, monk
     def no_data(*_):
         raise data.DataError("no Caltech there")
     monkeypatch.setattr(ask, "answers", no_data)
-    fails("plots.py confusion: no Caltech there", "confusion", *where, "c/base")
+    fails("plots.py: no Caltech there", "confusion", *where, "c/base")
 
     def no_class(folder, _):
         raise ValueError(f"{folder}: its net answers with no class")
     monkeypatch.setattr(ask, "answers", no_class)
-    fails("plots.py confusion: .*answers with no class", "confusion", *where, "c/base")
+    fails("plots.py: .*answers with no class", "confusion", *where, "c/base")
     write(tmp_path, record("c/bare", valid_loss=[1]))  # it has a log, and no weights
     figures.main(["confusion", "--runs", str(tmp_path), "--out", str(tmp_path), "c/bare"])
     assert "no model.pt, left out" in capsys.readouterr().err

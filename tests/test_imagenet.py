@@ -1,5 +1,6 @@
 """experiments/imagenet.py: torchvision's ImageNet weights from a file, from its cache and by download, and what is
 refused."""
+import hashlib
 import socket
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import models
 from experiments import imagenet as imagenet_weights
 
 
-def torchvisions_copy(file):
-    """Puts the file where torchvision keeps its own."""
+def torchvisions_copy(file, monkeypatch):
+    """Puts the file where torchvision keeps its own, as if it were that: the digest in its name is the file's."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    monkeypatch.setitem(imagenet_weights.URLS, "resnet18", f"https://nowhere/resnet18-{digest}.pth")
     kept = imagenet_weights.file_of("resnet18")
-    assert kept.name == "resnet18-f37072fd.pth"
-    kept.parent.mkdir(parents=True)
+    assert kept.name == f"resnet18-{digest}.pth"
+    kept.parent.mkdir(parents=True, exist_ok=True)
     return file.rename(kept)
 
 
@@ -26,35 +29,37 @@ def test_addresses_of_the_weights_are_torchvisions():
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_imagenet_weights_fill_all_but_a_new_last_layer(imagenet, named):
+def test_imagenet_weights_fill_all_but_a_new_last_layer(imagenet, monkeypatch, named):
     file, weights = imagenet
     model = models.build("resnet18")
     drawn = model.fc.weight.clone()
     if not named:
-        torchvisions_copy(file)
+        torchvisions_copy(file, monkeypatch)
     imagenet_weights.load(model, "resnet18", file if named else None)
     assert all(torch.equal(v, weights[k]) for k, v in model.state_dict().items() if not k.startswith("fc."))
     assert torch.equal(model.fc.weight, drawn) and model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
-def test_imagenet_weights_that_are_not_there_or_not_these(imagenet):
+def test_imagenet_weights_that_are_not_there_or_not_these(imagenet, monkeypatch):
     file, weights = imagenet
     model = models.build("resnet18")
     with pytest.raises(imagenet_weights.NoWeights, match="There is no file nowhere.pth"):
         imagenet_weights.load(model, "resnet18", "nowhere.pth")
-    kept = torchvisions_copy(file)
-    for content in (b"no weights", [1, 2], {k: v for k, v in weights.items() if k != "conv1.weight"}):
+    others = {k: v for k, v in weights.items() if k != "conv1.weight"}
+    for content, said in ((b"no weights", "holds no weights"), ([1, 2], "holds no weights, but something else"),
+                          (others, "holds the weights of another net: conv1.weight is missing")):
         if isinstance(content, bytes):
-            kept.write_bytes(content)
+            file.write_bytes(content)
         else:
-            torch.save(content, kept)
-        other = "does not hold ImageNet weights of resnet18 "
-        with pytest.raises(imagenet_weights.NoWeights, match=f"{other}.* Put resnet18-f37072fd.pth there"):
+            torch.save(content, file)
+        kept = torchvisions_copy(file, monkeypatch)
+        wanted = f"{kept} {said}.*; ImageNet weights of resnet18 are wanted. "
+        with pytest.raises(imagenet_weights.NoWeights, match=f"{wanted}Put {kept.name} there"):
             imagenet_weights.load(model, "resnet18")
-        with pytest.raises(imagenet_weights.NoWeights, match=f"{other}.* Name another with --weights"):
+        with pytest.raises(imagenet_weights.NoWeights, match=f"{wanted}Name another with --weights"):
             imagenet_weights.load(model, "resnet18", kept)
-    kept.unlink()
-    how = "Put resnet18-f37072fd.pth there, or name a copy with --weights"
+        kept.unlink()
+    how = f"Put {kept.name} there, or name a copy with --weights"
     with pytest.raises(imagenet_weights.NoWeights, match=f"could not be downloaded .*no network here.* {how}"):
         imagenet_weights.load(model, "resnet18")
     assert not list(kept.parent.iterdir()) and socket.getdefaulttimeout() is None
@@ -72,20 +77,32 @@ class Hostile:
 
 def test_nothing_in_a_file_of_weights_is_executed(tmp_path):
     torch.save({"conv1.weight": Hostile(tmp_path / "executed")}, tmp_path / "mine.pth")
-    with pytest.raises(imagenet_weights.NoWeights, match="does not hold ImageNet weights"):
+    with pytest.raises(imagenet_weights.NoWeights, match="mine.pth wants to run code .* and was not opened"):
         imagenet_weights.load(models.build("resnet18"), "resnet18", tmp_path / "mine.pth")
     assert not (tmp_path / "executed").exists()
     torch.load(tmp_path / "mine.pth", weights_only=False)  # it would have been
     assert (tmp_path / "executed").exists()
 
 
+def test_a_bit_that_flipped_in_torchvisions_file_is_found_by_the_digest_in_its_name(imagenet, monkeypatch):
+    kept = torchvisions_copy(imagenet[0], monkeypatch)
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 3] ^= 4
+    kept.write_bytes(content)
+    digest = imagenet_weights.digest_of(kept)
+    with pytest.raises(imagenet_weights.NoWeights, match=f"the SHA-256 of {kept} does not begin with {digest}; "):
+        imagenet_weights.load(models.build("resnet18"), "resnet18")
+    assert imagenet_weights.digest_of(kept.with_name("mine.pth")) is None
+
+
 def test_imagenet_weights_are_downloaded_once_into_torchvisions_cache(imagenet, monkeypatch):
     file, weights = imagenet
-    asked = []
+    asked, content = [], file.read_bytes()
+    torchvisions_copy(file, monkeypatch).unlink()
 
     def download(url, path, digest, progress):
         asked.append((url, path, digest, progress, socket.getdefaulttimeout()))
-        path.write_bytes(file.read_bytes())
+        path.write_bytes(content)
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     for _ in range(2):
@@ -93,7 +110,8 @@ def test_imagenet_weights_are_downloaded_once_into_torchvisions_cache(imagenet, 
         imagenet_weights.load(model, "resnet18")
         assert torch.equal(model.conv1.weight, weights["conv1.weight"])
     path = imagenet_weights.file_of("resnet18")
-    assert asked == [(imagenet_weights.URLS["resnet18"], path, "f37072fd", False, 20)]  # no terminal: no progress bar
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    assert asked == [(imagenet_weights.URLS["resnet18"], path, digest, False, 20)]  # no terminal: no progress bar
     assert socket.getdefaulttimeout() is None
 
 
@@ -152,7 +170,8 @@ def test_imagenet_weights_of_another_net_or_from_nowhere_are_refused_by_name(of_
     with pytest.raises(imagenet_weights.NoWeights, match=missing):
         imagenet_weights.load(model, name, "elsewhere/mine.pth")
     for other in set(models.IMAGENET) - {name}:
-        with pytest.raises(imagenet_weights.NoWeights, match=f"{other}.pth does not hold ImageNet weights of {name} "):
+        refused = f"{other}.pth holds the weights of another net: .*; ImageNet weights of {name} are wanted"
+        with pytest.raises(imagenet_weights.NoWeights, match=refused):
             imagenet_weights.load(model, name, of_1000_classes[other][0])
     kept = {"resnet18": "resnet18-f37072fd.pth", "vgg16_imagenet": "vgg16-397923af.pth"}[name]
     failed = f"{kept} and could not be downloaded .*no network here.* Put {kept} there"

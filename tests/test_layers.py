@@ -1,5 +1,7 @@
 """models.py, what its nets are made of and start from: report 2's norms and DropConnect, batch norm and dropout by hand
 of report 4 against torch.nn's, features and frozen parts."""
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -167,6 +169,44 @@ def test_batch_norm_is_torchs_in_float32_and_takes_bfloat16():
     halved = ours(x.bfloat16())  # worked out in float32, and rounded at the end
     assert halved.dtype == torch.bfloat16
     assert torch.allclose(halved.float(), theirs(x.bfloat16().float()).bfloat16().float(), rtol=0.01)
+
+
+def step_of(layer, x, g):
+    """What a layer makes of x with the gradient g behind it: output, gradients and running statistics, by name."""
+    x = x.clone().requires_grad_()
+    y = layer(x)
+    y.backward(g)
+    return {"y": y.detach(), "x": x.grad, "weight": layer.weight.grad, "bias": layer.bias.grad,
+            "mean": layer.running_mean, "var": layer.running_var}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape, layout", [
+    ((16, 8, 16, 16), torch.contiguous_format), ((16, 8, 16, 16), torch.channels_last),
+    ((4, 6, 14, 14), torch.contiguous_format), ((128, 32), torch.contiguous_format)])
+@pytest.mark.parametrize("mean", [0, 10, 1e3, 1e5])
+def test_batch_norm_is_as_exact_as_torchs_where_the_mean_is_large_beside_the_deviation(mean, shape, layout, training):
+    """Against float64, relative to the largest value: at most 1.5 times torch's error and six roundings of float32."""
+    torch.manual_seed(1)
+    x, g = ((torch.randn(shape) + add).contiguous(memory_format=layout) for add in (mean, 0))
+    ours, theirs = (layer.float() for layer in pair(len(shape) // 2, shape[1]))
+    for layer in (ours, theirs):
+        layer.running_mean.fill_(mean + 0.03), layer.running_var.fill_(1.1), layer.train(training)
+    found, theirs_found = (step_of(layer, x, g) for layer in (ours, copy.deepcopy(theirs)))
+    exact = step_of(theirs.double(), x.double(), g.double())
+    for name, right in exact.items():
+        size = max(right.abs().max(), 1) if name == "mean" else right.abs().max()  # beside the deviation, which is 1
+        error, torchs = ((value[name] - right).abs().max() / size for value in (found, theirs_found))
+        assert error <= 1.5 * torchs + 6 * torch.finfo(torch.float32).eps, (name, error, torchs)
+
+
+def test_batch_norm_of_equal_values_is_the_bias_however_their_mean_is_rounded():
+    """Where one of them is the next number of float32, rounding may leave a variance below 0: its root is no number."""
+    values = torch.logspace(4, 15, 40)
+    x = values.view(1, 40, 1, 1).repeat(128, 1, 30, 30)
+    assert models.BatchNorm2d(40)(x)[:, values < 1e5].abs().max() < 1e-3
+    x[0, :, 0, 0] = torch.nextafter(values, 2 * values)
+    assert models.BatchNorm2d(40)(x).isfinite().all()
 
 
 @pytest.mark.parametrize("dims, shape", [(1, (1, 3)), (2, (1, 3, 1, 1))])

@@ -281,8 +281,9 @@ def test_flags_that_agree_are_accepted(line):
 
 
 @pytest.mark.parametrize("line, words", [
-    ("--loss hinge", "'triplet-euclid'"), ("--margin -1", "at least 0 and finite, not -1"),
-    ("--margin inf", "not inf"), ("--l2 nan", "not nan"), ("--l2 -0.1", "at least 0"), ("--l2 much", "invalid"),
+    ("--loss hinge", "'triplet-euclid'"), ("--margin -1", "0 or between 1e-37 and 1e38, not -1"),
+    ("--margin inf", "not inf"), ("--l2 nan", "not nan"), ("--l2 -0.1", "not -0.1"), ("--l2 much", "invalid"),
+    ("--l2 3e38", "not 3e38"), ("--margin 1e-60", "not 1e-60"),
     ("--label-smoothing 1", "at least 0 and below 1, not 1"), ("--label-smoothing -0.1", "at least 0"),
     ("--label-smoothing nan", "not nan")])
 def test_values_that_no_flag_can_have_are_refused(line, words, capsys):

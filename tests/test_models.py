@@ -799,7 +799,9 @@ def test_weights_and_freezing_that_make_sense_are_accepted(line):
     ("--norm l2", "'none', 'bn'"), ("--fc-norm ln", "'none', 'bn'"), ("--stem mine", "'imagenet'"),
     ("--order bn-conv", "pool-conv-bn-relu-dropout"), ("--init ones", "'kaiming'"), ("--freeze all", "'classifier'"),
     ("--channels a,b", "list of whole numbers"), ("--channels 6,", "list of whole numbers"),
-    ("--kernels 0,3", "each at least 1, not 0,3"), ("--fc 2147483648", "list of whole numbers"),
+    ("--kernels 0,3", "each at least 1 and at most 65536, not 0,3"), ("--fc 65537", "at most 65536, not 65537"),
+    ("--channels 1000000,1000000", "at most 65536"), ("--convs 1001,1,1,1,1", "at most 1000"),
+    (f"--fc 1{400 * '0'}", "at most 65536"), (f"--convs 1{5000 * '0'}", "list of whole numbers"),
     ("--convs=-1,1,1,1,1", "list of whole numbers"), ("--channels 6.5,16", "list of whole numbers"),
     ("--dropout 1", "at least 0 and below 1, not 1"), ("--dropconnect -0.1", "at least 0 and below 1, not -0.1"),
     ("--dropout nan", "not nan"), ("--dropout half", "invalid probability")])
@@ -811,4 +813,6 @@ def test_values_that_no_flag_can_have_are_refused(line, words, capsys):
 
 def test_values_at_the_ends_of_what_a_flag_can_have():
     assert models.widths("1,2147483647") == (1, 2**31 - 1) and models.widths("6, 16") == (6, 16)
+    flags = make_parser().parse_args("--channels 65536,1 --fc 65536 --convs 1000,1,1,1,1".split())
+    assert (flags.channels, flags.fc, flags.convs) == ((65536, 1), (65536,), (1000, 1, 1, 1, 1))
     assert models.probability("0") == 0 and models.probability("0.999") == 0.999

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import by_hand
 import data
 from by_hand import record
 from conftest import ROOT
@@ -294,9 +295,8 @@ def test_a_comparison_is_in_the_report_whose_file_declares_it(place, tiny):
 def test_finished_runs_are_merged_before_the_pages_are_made(place, tiny, monkeypatch):
     folder = place.folder / "runs/tiny/b/seed0"
     folder.mkdir(parents=True)
-    result = measured("tiny/b", 0, 0.5, "--lr 2")
-    result.pop("curves")
-    (folder / "result.json").write_text(json.dumps({**result, "max_steps": None}))
+    of_run = by_hand.result("tiny/b", 0, {"test_acc": 0.5}, flags="--lr 2")
+    (folder / "result.json").write_text(json.dumps(of_run))
     (folder / "log.jsonl").write_text('{"epoch": 1, "train_loss": 2.0}\n')
     (folder / "train.log").write_text("finished at 2026-01-02T00:00:00Z: test_acc 0.5\n")
     monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: record)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import by_hand
 from by_hand import record
 from conftest import ROOT
 from experiments import ask, declarations, figures, pages, report, runs, status
@@ -36,13 +37,12 @@ def leave(folder, row, **result):
     folder.mkdir(parents=True)
     (folder / "log.jsonl").write_text(json.dumps({"epoch": 1, **row}) + "\n")
     if result:
-        runs.save_json({"status": "finished", "versions": {"device": "EPYC", "torch": "2.11"}, "epochs": 12, **result},
-                       folder / "result.json")
+        runs.save_json(by_hand.result(epochs=12, **result), folder / "result.json")
 
 
 def finish_net(folder, run, accuracy, seed=0, synthetic=False, flags=None):
     flags = DECLARED["run"][run] if flags is None else flags
-    of_data = {"name": "cifar10", "source": "batches", "synthetic": synthetic}
+    of_data = {"synthetic": synthetic}
     metrics = {"train_loss": 1.0, "train_acc": 0.9, "valid_acc": None, "test_acc": accuracy}
     leave(folder / run / f"seed{seed}", {"train_loss": 1.0, "train_acc": 0.9, "test_acc": accuracy}, run=run, seed=seed,
           flags=flags, metrics=metrics, data=of_data)
@@ -187,7 +187,7 @@ def test_commands_and_their_exit_codes(tmp_path, monkeypatch, drawn, capsys):
         monkeypatch.setattr(status, "show_list", lambda declared: well)
         assert report.main(["list"]) == code
     asked = []
-    monkeypatch.setattr(pages, "make_report", lambda *args: asked.append(args[1:]))
+    monkeypatch.setattr(pages, "make_report", lambda *args: asked.append(args[1:]) or True)
     assert report.main(["report", *where, "--data-dir", "x"]) == runs.FINISHED
     assert asked == [(str(tmp_path), "x")]
 

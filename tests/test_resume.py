@@ -2,8 +2,13 @@
 import dataclasses
 import os
 import random
+import re
 import signal
+import subprocess
+import sys
 import time
+import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +16,8 @@ import torch
 import data
 import models
 import train
-from experiments import runs, starts
+from conftest import ROOT
+from experiments import checkpoints, runs, starts
 from helpers import (FACES, OBJECTS, SMALL, Hostile, change_args, go, no_training, read, result_of, rows,
                      script_valid_scores, smaller_data, start, stop_every, substance)
 
@@ -115,8 +121,66 @@ def test_stopped_at_every_step_around_the_switch(tmp_path, uninterrupted, monkey
     stops = 0
     while (code := go(tmp_path, WITHOUT_CHECKPOINTS)[0]) == 75:
         stops += 1
-    assert code == 0 and stops == 13  # 5 epochs of 8 steps, three at a time
+    # 5 epochs of 8 steps and one batch to score, then two of rotated images, three at a time.
+    assert code == 0 and stops == (5 * 9 + 2) // 3
     assert substance(tmp_path / "runs/a/b/seed0") == uninterrupted
+
+
+def catches_sigterm(pid):
+    """Has this process a handler for SIGTERM? Python itself sets none."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(re.search(r"^SigCgt:\s*(\w+)", status, re.M)[1], 16)
+    return caught >> (signal.SIGTERM - 1) & 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("after", [0, 0.5])
+def test_a_signal_before_training_begins_exits_75_at_once_and_makes_nothing(tmp_path, number, after):
+    """While Python loads torch and the data are read, when there is nothing to save yet."""
+    command = [sys.executable, "train.py", *FACES.split(), "--runs", str(tmp_path / "runs"), "--run", "a/b"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not catches_sigterm(process.pid):
+        time.sleep(0.001)
+    time.sleep(after)
+    began = time.monotonic()
+    process.send_signal(number)
+    said = process.communicate()[1]
+    assert process.returncode == 75 and time.monotonic() - began < 3
+    name = signal.Signals(number).name
+    assert said == f"train.py: stopped by {name} before it began; the same command begins again\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_stopped_while_it_is_scored_goes_on_there(tmp_path, monkeypatch):
+    """Ten batches are scored after two steps. Nothing is trained twice, and the gradient's norm is not lost."""
+    flags = f"{OBJECTS} --batch-size 80 --epochs 2 --protocol report --schedule step --step-size 1 --save-every 1000"
+    plan_scoring = data.plan_scoring
+    monkeypatch.setattr(data, "plan_scoring", lambda indices, draws, _: plan_scoring(indices, draws, 4))
+    _, whole = go(tmp_path, flags, folder="whole")
+    steps, train_step = [], train.train_step
+    monkeypatch.setattr(train, "train_step", lambda *words: steps.append(1) or train_step(*words))
+    with warnings.catch_warnings(), monkeypatch.context() as patch:
+        warnings.simplefilter("error")
+        for calls in (5, 14):  # in the scoring of the first epoch, and in that of the second
+            stop_every(patch, calls)
+            code, folder = go(tmp_path, flags)
+            assert code == 75 and not list(folder.glob("*.tmp"))
+        log = (folder / "train.log").read_text()
+        stop_every(patch, 10**5)
+        assert go(tmp_path, flags)[0] == 0
+    assert log.count("stopped by the test while it was scored; the same command goes on from here") == 2
+    assert substance(folder) == substance(whole) and len(steps) == 4
+
+
+def test_a_run_stopped_while_the_test_set_is_scored_trains_no_further(tmp_path, monkeypatch):
+    flags = f"{OBJECTS} --batch-size 80 --epochs 2 --save-every 1000"
+    _, whole = go(tmp_path, flags, folder="whole")
+    stop_every(monkeypatch, 6)  # twice two steps and a batch of valid images
+    code, folder = go(tmp_path, flags)
+    assert code == 75 and (folder / "model.pt").exists() and not (folder / "result.json").exists()
+    no_training(monkeypatch)
+    stop_every(monkeypatch, 10**5)
+    assert go(tmp_path, flags)[0] == 0 and substance(folder) == substance(whole)
 
 
 @pytest.mark.parametrize("deadline", ["--stop-after 0s", "--stop-at 1000000000"])
@@ -127,15 +191,27 @@ def test_a_deadline_that_has_passed_exits_75_and_loses_nothing(tmp_path, uninter
     assert substance(folder) == uninterrupted
 
 
+def test_checkpoints_that_a_kill_left_behind_a_result_are_removed_by_the_next_start(tmp_path, monkeypatch):
+    """Killed between the result and their removal, they would stay for ever: of VGG hundreds of megabytes."""
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "remove_checkpoints", lambda folder: None)
+        code, folder = go(tmp_path, f"{OBJECTS} --epochs 1")
+    assert code == 0 and (folder / "checkpoint.pt").exists()
+    assert go(tmp_path, f"{OBJECTS} --epochs 1")[0] == 0
+    assert not (folder / "checkpoint.pt").exists() and (folder / "result.json").exists()
+
+
 @pytest.mark.parametrize("drawn", [
     "--flip --pad-crop 4 --autoaugment 0.6", "--input-noise 0.2 --input-dropout 0.2 --dropconnect 0.3",
     "--protocol report --flip --pad-crop 4 --norm bn --dropout 0.3", "--augmix 0.5 --l2 0.01"])
 def test_what_is_drawn_at_random_is_drawn_again_after_a_stop_in_mid_epoch(tmp_path, monkeypatch, drawn):
     flags = f"{OBJECTS} {drawn} --epochs 2"
     _, whole = go(tmp_path, flags, folder="whole")
-    stop_every(monkeypatch, 20)  # two epochs of 16 steps
-    codes = [go(tmp_path, flags)[0] for _ in range(2)]
-    assert codes == [75, 0]
+    stop_every(monkeypatch, 20)  # two epochs of 16 steps, and batches that are scored
+    codes = [go(tmp_path, flags)[0]]
+    while codes[-1] == 75:
+        codes.append(go(tmp_path, flags)[0])
+    assert codes[-1] == 0 and len(codes) > 1
     assert substance(tmp_path / "runs/a/b/seed0") == substance(whole)
 
 
@@ -156,9 +232,9 @@ def test_a_triplet_run_with_label_noise_stopped_in_mid_epoch_ends_the_same(tmp_p
     flags = (f"{SMALL} --loss triplet-euclid --freeze classifier --label-noise 0.4 --flip --rotation 15 --drop-last "
              "--lr 0.05 --epochs 2 --save-every 1000")
     _, whole = go(tmp_path, flags, folder="whole")
-    stop_every(monkeypatch, 5)  # two epochs of six steps
-    codes = [go(tmp_path, flags)[0] for _ in range(3)]
-    assert codes == [75, 75, 0]
+    stop_every(monkeypatch, 5)  # two epochs of six steps and two batches to score
+    codes = [go(tmp_path, flags)[0] for _ in range(4)]
+    assert codes == [75, 75, 75, 0]
     assert substance(tmp_path / "runs/a/b/seed0") == substance(whole) and rows(whole)[-1]["left_out"] > 0
 
 
@@ -285,7 +361,8 @@ def test_a_broken_checkpoint_is_said_and_the_one_before_is_taken(tmp_path, unint
     newest.write_bytes((folder / "checkpoint.1.pt").read_bytes()[:1000])
     assert go(tmp_path, EVERYTHING)[0] == 0
     said = capsys.readouterr().out
-    assert f"{newest} cannot be read" in said and "a/b seed 0: goes on after epoch" in said
+    assert f"{newest} holds no weights, or only a part of them; the one before it is used" in said
+    assert "a/b seed 0: goes on after epoch" in said
     assert substance(folder) == uninterrupted
 
 
@@ -335,7 +412,41 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint_which_is_gone_on_from(t
     stop_every(monkeypatch, 10**5)
     assert go(tmp_path, EVERYTHING)[0] == 0 and substance(folder) == uninterrupted
     log = (folder / "train.log").read_text()
-    assert log.count("goes on after epoch 2, step 4") == 2 and log.count("begins") == 1
+    assert log.count("goes on after epoch 2, step 2") == 2 and log.count("begins") == 1
+
+
+def test_memory_that_runs_out_is_said_with_net_and_batch_size_and_nothing_is_lost(tmp_path, monkeypatch, capsys):
+    flags = f"{OBJECTS} --epochs 2 --save-every 0"
+    _, whole = go(tmp_path, flags, folder="whole")
+    train_step, calls = train.train_step, iter(range(100))
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "train_step",
+                      lambda *words: torch.empty(10**15) if next(calls) == 20 else train_step(*words))
+        code, folder = go(tmp_path, flags)
+    sentence = "memory ran out on cpu with --model lenet5 and --batch-size 10; a smaller batch or net needs less"
+    assert code == 1 and capsys.readouterr().err.startswith(f"train.py: {sentence}; what was saved before is kept")
+    assert (folder / "failed.txt").read_text().startswith(f"NoMemory: {sentence}\n")
+    assert go(tmp_path, flags)[0] == 0 and substance(folder) == substance(whole)
+
+
+@pytest.mark.parametrize("error, is_of_memory", [
+    (MemoryError(), True), (torch.OutOfMemoryError("CUDA out of memory"), True), (RuntimeError("std::bad_alloc"), True),
+    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True), (RuntimeError("shapes"), False),
+    (RuntimeError("could not create a primitive"), True),
+    (OSError(28, "No space left on device"), False)])
+def test_errors_of_memory_are_told_from_others(error, is_of_memory):
+    settings = train.parse(OBJECTS.split())
+    explained = starts.explained(error, settings)
+    assert isinstance(explained, starts.NoMemory) if is_of_memory else explained is error
+    assert starts.explained(error, None) is error
+
+
+@pytest.mark.parametrize("flags", [OBJECTS, FACES])
+def test_an_epoch_whose_valid_loss_is_not_finite_is_never_the_best(tmp_path, flags):
+    code, folder = go(tmp_path, f"{flags} --lr 1e10 --epochs 3")
+    metrics = result_of(folder)["metrics"]
+    assert code == 3 and metrics["best_epoch"] is None and metrics["best_valid_loss"] is None
+    assert not (folder / "best.pt").exists() and (folder / "model.pt").exists()
 
 
 def test_data_that_changed_under_a_run_are_refused(tmp_path, monkeypatch, capsys):
@@ -371,6 +482,6 @@ def test_a_checkpoint_that_lacks_a_part_is_not_gone_on_from(tmp_path, capsys, wo
     model = starts.build(settings, data.for_run(settings))
     optimizer = train.make_optimizer(settings, model)
     state = train.State(optimizer, None)
-    with pytest.raises(runs.BadInput, match="No checkpoint in .* can be read"):
-        runs.load_checkpoint(folder, model, state, "cpu", lambda: optimizer)
-    assert code == 75 and f"KeyError: '{word}'" in capsys.readouterr().out
+    with pytest.raises(runs.BadInput, match="No checkpoint in .* can be used"):
+        checkpoints.load_checkpoint(folder, model, state, settings, lambda: optimizer)
+    assert code == 75 and f"is no checkpoint of this run: it lacks {word}" in capsys.readouterr().out

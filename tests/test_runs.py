@@ -14,8 +14,9 @@ import pytest
 import torch
 
 import train
+import by_hand
 from conftest import ROOT
-from experiments import runs, score, starts
+from experiments import checkpoints, runs, score, starts
 from helpers import (FACES, OBJECTS, change_args, die_in_the_next_large_write, forkserver, go, is_same_run, read,
                      result_of, rows, weights)
 
@@ -47,7 +48,7 @@ def write_json(path):
 
 
 def write_weights(path):
-    runs.save_torch({"new": torch.zeros(100_000)}, path)
+    checkpoints.save({"new": torch.zeros(100_000)}, path)
 
 
 WRITERS = [write_bytes, write_json, write_weights]
@@ -118,8 +119,10 @@ def test_json_that_is_missing_is_empty_and_json_that_is_broken_is_named(tmp_path
     assert runs.read_json(path) == {"lr": 0.1} and runs.read_json(path / "below a file") == {}
     for content in (b"{", b"", b"\xff\xfe", b"[1]", b"null"):
         path.write_bytes(content)
-        with pytest.raises(runs.BadInput, match="args.json is not .*--restart"):
+        with pytest.raises(runs.BadInput, match="args.json is not .*Move it away"):
             runs.read_json(path)
+        with pytest.raises(runs.BadInput, match="args.json is not .*--restart"):
+            runs.read_args(tmp_path)
 
 
 def test_two_checkpoints_are_kept_and_both_go_in_the_end(tmp_path):
@@ -127,7 +130,7 @@ def test_two_checkpoints_are_kept_and_both_go_in_the_end(tmp_path):
     state.optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     for epoch in (1, 2, 3):
         state.epoch = epoch
-        runs.save_checkpoint(tmp_path, net, state)
+        checkpoints.save_checkpoint(tmp_path, net, state)
     epochs = [weights(tmp_path, name)["epoch"] for name in ("checkpoint.pt", "checkpoint.1.pt")]
     assert epochs == [3, 2] and len(list(tmp_path.iterdir())) == 2
     runs.remove_checkpoints(tmp_path)
@@ -226,7 +229,7 @@ def make_log(folder, *lines, end="\n"):
 def test_the_record_of_an_unfinished_run_is_its_log(tmp_path):
     folder = make_log(tmp_path / "keypoints/adam/seed2", {"epoch": 1, "valid_loss": 9.0}, {"epoch": 2, "lr": 0.1},
                       '{"epoch": 3, "valid_lo', end="")
-    (folder / "args.json").write_text('{"data": "faces21", "synthetic": true}')
+    runs.save_json(by_hand.args("keypoints/adam", 2, data="faces21", synthetic=True), folder / "args.json")
     record = runs.read_run(folder)
     curves = record.pop("curves")
     assert curves["epoch"] == [1, 2] and curves["valid_loss"] == [9.0, None] and curves["lr"] == [None, 0.1]
@@ -425,9 +428,9 @@ def test_which_settings_are_the_same_run(tmp_path, typed, is_same):
 
 def test_the_line_of_flags_of_a_folder(tmp_path):
     assert runs.flags_line(tmp_path) is None and runs.flags_line(tmp_path / "nothing") is None
-    runs.save_json({"flags": "--lr 1"}, tmp_path / "result.json")
+    runs.save_json(by_hand.result(flags="--lr 1"), tmp_path / "result.json")
     assert runs.flags_line(tmp_path) == "--lr 1"
-    runs.save_json({"flags": "--lr 1", "init_flags": "--lr 2"}, tmp_path / "result.json")
+    runs.save_json(by_hand.result(flags="--lr 1", init_flags="--lr 2"), tmp_path / "result.json")
     assert runs.flags_line(tmp_path) == "--lr 1 < --lr 2"
     runs.write_flags_line("--lr 3 < --lr 4 < --lr 5", tmp_path)
     assert runs.flags_line(tmp_path) == "--lr 3 < --lr 4 < --lr 5"
@@ -438,8 +441,8 @@ def test_folders_of_older_versions_get_their_line_of_flags(tmp_path, capsys):
     old, new, broken, unfinished = (tmp_path / name for name in ("old", "new", "broken", "unfinished"))
     for folder in (old, new, broken, unfinished):
         folder.mkdir()
-    runs.save_json({"flags": "--lr 1"}, old / "result.json")
-    runs.save_json({"flags": "--lr 1"}, new / "result.json")
+    runs.save_json(by_hand.result(flags="--lr 1"), old / "result.json")
+    runs.save_json(by_hand.result(flags="--lr 1"), new / "result.json")
     runs.write_flags_line("--lr 2", new)
     (broken / "result.json").write_text("{")
     assert runs.main(["adopt", *map(str, (broken, old, new, unfinished, tmp_path / "nowhere"))]) == 0
@@ -468,7 +471,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("status, state", [("finished", ("done", "")), ("diverged", ("diverged", "in epoch 2"))])
 def test_a_finished_run_is_done_if_its_flags_are_the_declared_ones(folder, status, state):
     assert runs.state_of(folder, "--lr 1") == ("interrupted", "after epoch 2")
-    runs.save_json({"flags": "--lr 1", "status": status, "epochs": 2}, folder / "result.json")
+    runs.save_json(by_hand.result(status=status, epochs=2), folder / "result.json")
     assert runs.state_of(folder, "--lr 1") == state
     for line in ("--lr 2", "--lr 1 < --lr 1", "--lr", "--lr 1 --flip"):
         assert runs.state_of(folder, line) == ("missing", "what is there was made with other flags")

@@ -14,8 +14,8 @@ import models
 import train
 from conftest import ROOT
 from experiments import score, starts
-from helpers import (FACES, OBJECTS, SMALL, Hostile, change_args, go, no_training, result_of, script_valid_scores,
-                     smaller_data, substance, weights)
+from helpers import (FACES, OBJECTS, SMALL, Hostile, change_args, go, no_training, put_weights, result_of,
+                     script_valid_scores, smaller_data, substance, weights)
 
 pytestmark = pytest.mark.usefixtures("small_data")
 
@@ -69,7 +69,7 @@ def test_a_run_scored_afterwards_is_as_if_scored_in_training(both_folders, unsco
 
 
 def test_the_best_weights_are_scored_where_asked_for_and_stay_so(unscored):
-    torch.save({name: tensor / 2 for name, tensor in weights(unscored, "best.pt").items()}, unscored / "best.pt")
+    put_weights({name: tensor / 2 for name, tensor in weights(unscored, "best.pt").items()}, unscored, "best.pt")
     expected = {}
     for name in ("model.pt", "best.pt"):
         settings, model, dataset = starts.restore(unscored, weights=name)
@@ -189,7 +189,8 @@ def test_a_run_that_is_not_there_or_not_finished_is_not_scored_and_nothing_is_ma
 
 @pytest.mark.parametrize("how, name", [
     ("missing", "best.pt"), ("missing", "model.pt"), ("empty", "model.pt"), ("cut short", "model.pt"),
-    ("no weights", "model.pt"), ("a list", "model.pt"), ("of another net", "model.pt")])
+    ("no weights", "model.pt"), ("a list", "model.pt"), ("of another net", "model.pt"), ("of another run", "best.pt"),
+    ("a flipped bit", "model.pt")])
 def test_weights_that_cannot_be_read_are_not_scored(unscored, capsys, how, name):
     file = unscored / name
     if how == "missing":
@@ -201,16 +202,30 @@ def test_weights_that_cannot_be_read_are_not_scored(unscored, capsys, how, name)
     elif how == "no weights":
         file.write_bytes(b"something else")
     elif how == "a list":
-        torch.save([1], file)
+        put_weights([1], unscored, name)
+    elif how == "of another net":
+        put_weights(models.build("mlp").state_dict(), unscored, name)
+    elif how == "of another run":  # they fit, but result.json does not speak of them
+        torch.save({name: tensor / 2 for name, tensor in weights(unscored, name).items()}, file)
     else:
-        torch.save(models.build("mlp").state_dict(), file)
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
     kind = {"model.pt": "final", "best.pt": "best"}[name]
-    assert f"The {kind} weights in {unscored} cannot be read" in refusal(capsys, unscored, "--test-weights", kind)
+    said = {"missing": "is not there", "empty": "holds no weights", "cut short": "holds no weights",
+            "no weights": "holds no weights", "a list": "holds no weights, but something else",
+            "of another net": "holds the weights of another net: conv1.0.weight is missing",
+            "of another run": "is not the file that its result.json was written for",
+            "a flipped bit": "has changed since it was written: the CRC-32 of"}[how]
+    sentence = refusal(capsys, unscored, "--test-weights", kind)
+    assert f"{file} {said}" in sentence and "--restart" in sentence and sentence.count(str(file)) == 1
 
 
 def test_hostile_weights_are_not_run(unscored, tmp_path, capsys):
     torch.save(Hostile(tmp_path / "executed"), unscored / "model.pt")
-    assert "cannot be read" in refusal(capsys, unscored) and not (tmp_path / "executed").exists()
+    sentence = refusal(capsys, unscored)
+    assert "wants to run code (io.open) and was not opened" in sentence and "weights_only" not in sentence
+    assert not (tmp_path / "executed").exists()
 
 
 @pytest.mark.parametrize("name", ["result.json", "args.json"])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import data
+import by_hand
 from experiments import declarations, runs, status
 
 
@@ -23,7 +24,7 @@ def leave(options, run, seed=0, **result):
     folder = options.runs / run / f"seed{seed}"
     folder.mkdir(parents=True)
     if result:
-        runs.save_json({"status": "finished", "epochs": 1, **result}, folder / "result.json")
+        runs.save_json(by_hand.result(run, seed, **result), folder / "result.json")
     return folder
 
 
@@ -33,7 +34,8 @@ def test_every_state_is_named_and_counted(options, capsys):
     leave(options, "a/done", flags="--synthetic")
     leave(options, "a/dead", flags="--synthetic", status="diverged", epochs=3)
     leave(options, "a/other", flags="--lr 1")
-    (leave(options, "a/broken") / "result.json").write_text('{"torn')
+    broken = leave(options, "a/broken") / "result.json"
+    broken.write_text('{"torn')
     (leave(options, "a/begun") / "log.jsonl").write_text('{"epoch": 1}\n{"epoch": 2}\n')
     (leave(options, "a/failed") / "failed.txt").write_text("OSError: full\nTraceback")
     with open(runs.lock_file(leave(options, "a/busy")), "w") as lock:
@@ -45,7 +47,8 @@ def test_every_state_is_named_and_counted(options, capsys):
     assert printed.splitlines() == [
         "  done        a/done seed 0", "  diverged    a/dead seed 0  in epoch 3",
         "  missing     a/other seed 0  what is there was made with other flags",
-        "  failed      a/broken seed 0  its result.json is not JSON: move the folder away and make the run again",
+        f"  failed      a/broken seed 0  {broken} is not JSON (Unterminated string starting at: line 1 column 2 (char "
+        "1)). Train the run anew with --restart, which keeps its folder aside.",
         "  interrupted a/begun seed 0  after epoch 2", "  failed      a/failed seed 0  OSError: full",
         "  missing     a/new seed 0", "  running     a/busy seed 0  after epoch 0",
         "status: 1 done, 1 diverged, 1 running, 1 interrupted, 2 failed, 2 missing"]
@@ -61,12 +64,13 @@ def test_every_state_is_named_and_counted(options, capsys):
     ({"epochs": 250}, [], "after epoch 0 of 250"), ({}, [1], "after epoch 1"),
     ({"epochs": 250, "max_steps": 3}, [1], "after epoch 1")])
 def test_how_far_a_run_has_come_and_how_long_it_will_take(tmp_path, args, times, words):
-    (tmp_path / "args.json").write_text(json.dumps(args))
+    if args:
+        runs.save_json(by_hand.args(**args), tmp_path / "args.json")
     rows = [{"epoch": number, "seconds": seconds} for number, seconds in enumerate(times, 1)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert runs.progress(tmp_path) == words
     (tmp_path / "log.jsonl").write_text('{"epoch": 0}\n')
-    assert "broken" in runs.progress(tmp_path)
+    assert "log.jsonl, line 1: not a line of a log" in runs.progress(tmp_path)
 
 
 def test_all_are_done_if_each_is_done_or_diverged(options, capsys):
@@ -164,6 +168,15 @@ def test_a_source_that_make_cannot_find_is_named_with_file_and_line():
         "a.mk:7: a/apart: write --init-from=REPORT/RUN, with =, so that make knows what to train first.",
         "a.mk:7: a/away: --init-from=b/x names no declared run.",
         "a.mk:7: a/cleaned: write --clean-by=REPORT/RUN, with =, so that make knows what to train first."]
+
+
+@pytest.mark.parametrize("flag", ["--save-every 0", "--bf16", "--device=cpu"])
+def test_a_declared_flag_that_says_how_a_run_is_made_is_refused(flag):
+    """What decides freshness leaves it out, so that the run would never count as done."""
+    of = declared(x=f"--lr 1 {flag}")
+    of["where"] = dict.fromkeys(of["run"], "a.mk:7")
+    sentence, = status.wrong_flags(of)
+    assert sentence.startswith(f"a.mk:7: a/x: {flag.split()[0]} says where or how a run is made, not what it is")
 
 
 def test_the_list_has_every_comparison_with_its_runs_and_printed_numbers(capsys):

@@ -242,6 +242,17 @@ def test_runs_that_lack_imagenet_weights_are_named():
     assert "Missing: a/y starts from torchvision's ImageNet weights. With a network train.py downloads them" in text
 
 
+def test_runs_on_incomplete_data_are_named():
+    of, found = declared({"a/x": "", "a/y": "--lr 1", "a/z": "--lr 2"}), []
+    for run, seed, words in (("x", 0, "7 of 35 classes"), ("y", 0, "7 of 35 classes"), ("y", 1, "9 of 35 classes"),
+                             ("z", 0, None)):
+        of_data = {"name": "caltech35"} | ({"incomplete": words} if words else {})
+        found.append({**record(f"a/{run}", seed=seed, test_acc=0.4, train_acc=0.5), "data": of_data})
+    note = "Trained on incomplete data: x, y (7 of 35 classes); y (9 of 35 classes)."
+    assert note in tables.table(of, "x", found).split("\n\n")
+    assert "incomplete" not in tables.table(of, "x", [record("a/x", test_acc=0.4), *found[3:]])
+
+
 def test_second_names_are_said():
     of = {**declared({"a/x": "--lr 1", "a/y": "--lr 1"}), "alias": {"a/y": "a/x", "a/other": "a/x"}}
     assert "The same training under a second name: y is x.\n" in tables.table(of, "x", [])

@@ -341,7 +341,7 @@ def test_the_score_of_rotated_valid_images_is_the_mean_of_both_ways(tmp_path):
 
     def loss_at(angle):
         draws = {"degrees": torch.full((len(dataset.valid),), angle)}
-        return train.evaluate(settings, model, dataset, dataset.valid, draws)[0]
+        return train.evaluate(settings, model, dataset, dataset.valid, draws=draws)[0]
 
     one_way, other_way = loss_at(30.0), loss_at(-30.0)
     assert abs(one_way - other_way) > 1e-3 * one_way
@@ -451,23 +451,24 @@ PLATEAU_OF_ALL = "--schedule plateau --split all"
 @pytest.mark.parametrize("flags, words", [
     # values
     ("--model alexnet", "'keypoint', 'lenet5'"), ("--act swish", "'relu'"), ("--data mnist", "'cifar10'"),
-    ("--dropout 1.5", "below 1, not 1.5"), ("--lr nan", "not nan"), ("--lr -1", "above 0"),
+    ("--dropout 1.5", "below 1, not 1.5"), ("--lr nan", "not nan"), ("--lr -1", "between 1e-37 and 1e38"),
     ("--lr fast", "invalid number"), ("--batch-size 0", "at least 1"), ("--epochs 2.5", "whole number"),
     ("--momentum 1", "below 1"), ("--pad-crop 40", "at most 16"), ("--seed -1", "at least 0"),
     ("--batch-size 99999999999", "below 2^31"), ("--augmix 1.1", "at most 1"), ("--label-smoothing 1", "below 1"),
-    ("--input-dropout 1", "below 1"), ("--input-noise inf", "finite"), ("--early-stop -1", "at least 0"),
-    ("--schedule step --gamma 0", "above 0"), ("--channels a,b", "list of whole numbers"),
+    ("--input-dropout 1", "below 1"), ("--input-noise inf", "between 1e-37 and 1e38"),
+    ("--early-stop -1", "at least 0"), ("--schedule step --gamma 0", "above 0"),
+    ("--channels a,b", "list of whole numbers"),
     ("--stop-after soon", "such as 90s"), ("--stop-at soon", "whole number"), ("--split photograph", "random, all"),
     (f"{BASE} --label-noise 1.5", "at most 1"), (f"{BASE} --rotation 181", "at most 180"),
     (f"{BASE} --side 100", "invalid choice"), (f"{BASE} --loss hinge", "'triplet-euclid'"),
-    (f"{BASE} --loss triplet-cosine --margin -1", "at least 0"), (f"{CLEANED} --clean-share 1", "below 1"),
+    (f"{BASE} --loss triplet-cosine --margin -1", "must be 0 or"), (f"{CLEANED} --clean-share 1", "below 1"),
     # names, places, what there is not
     ("--mom 0.5", "unrecognized"), ("--classes 1", "unrecognized"), ("--split-seed 1", "unrecognized"),
     ("--again", "unrecognized"), ("--device cuda:99", "cannot be used here"), ("--device meta", "none of cpu"),
     ("--run ../x", "no name of a run"), ("--run x/../../y", "no name of a run"),
     (f"--run {'x' * 300}", "no name of a run"), ("--run=", "--run is given an empty value"),
     ("--data-dir=", "--data-dir is given an empty value"), ("--init-from=", "--init-from is given an empty value"),
-    ("--init-from nowhere", "train that run first"),
+    ("--init-from nowhere", "Train that run first"),
     ("--model resnet18 --pretrained --weights nowhere.pth", "There is no file nowhere.pth"),
     (CLEANED, "Train that run first"),
     # the net's flags
@@ -534,7 +535,7 @@ def test_bad_flags_get_a_sentence_exit_2_and_no_folder(tmp_path, flags, words, c
 
 
 def test_bad_flags_raise_bad_input_where_they_are_parsed():
-    with pytest.raises(runs.BadInput, match="above 0 and finite, not -1. See python train.py --help."):
+    with pytest.raises(runs.BadInput, match="between 1e-37 and 1e38, not -1. See python train.py --help."):
         train.parse(["--lr", "-1"])
 
 
@@ -675,7 +676,7 @@ def test_evaluate_needs_no_particular_batch_size_and_leaves_the_mode_alone():
     whole, parts = (train.evaluate(settings, model, dataset, dataset.valid, batch_size=size)[0] for size in (64, 7))
     assert model.training and math.isclose(whole, parts, rel_tol=1e-5)
     rotated = {"degrees": torch.full((len(dataset.valid),), 30.0)}
-    assert train.evaluate(settings, model, dataset, dataset.valid, rotated)[0] != whole
+    assert train.evaluate(settings, model, dataset, dataset.valid, draws=rotated)[0] != whole
 
 
 # ---- the losses of report 5 -----------------------------------------------------------------------------------------
