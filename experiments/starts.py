@@ -194,7 +194,8 @@ def load_first_weights(settings, model):
         try:
             checkpoints.load_weights(model, checkpoints.read_weights(file.parent, file.name), file)
         except checkpoints.Unusable as e:
-            mend = "Name other weights." if file.exists() else "Train that run first."
+            is_run = not settings.init_from.endswith(".pt")
+            mend = "Train that run first." if is_run and not file.exists() else "Name other weights."
             raise BadInput(f"--init-from {settings.init_from}: {e}. {mend}") from e
     try:
         model.frozen = models.freeze(model, settings.freeze)

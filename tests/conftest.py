@@ -14,6 +14,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
 # On a machine with GPUs, tests and all that they start use the CPU. test_cuda.py alone shows its own process the GPUs.
 VISIBLE_GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # None: all of them
 os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -382,9 +382,9 @@ def look(folder, *words):
 
 
 def test_the_script_looks_without_any_data(tmp_path):
-    code, printed = look(tmp_path, "--reports", "--only", "base")
+    code, printed = look(tmp_path, "--reports", "--only", "every face")
     assert code == 0, printed
-    assert "| base " in printed and "s an epoch" in printed and "base, s an epoch: round 1 of 1" in printed
+    assert "| keypoint, every face " in printed and "s an epoch: round 1 of 1" in printed
     assert "Generated images: caltech35, cifar10, faces21." in printed and "A quick look" in printed
     assert not list(tmp_path.iterdir())
 

@@ -131,9 +131,11 @@ READ_ONLY = """mount --bind {project} {project} && mount -o remount,ro,bind {pro
 make exp-tiny RUNS={runs} PYTHON={python} STOP_AFTER=50m >>{runs}/cron.log 2>&1"""
 
 
-def test_a_project_that_cannot_be_written_works_with_runs_elsewhere(fresh, tmp_path):
+def test_a_project_that_cannot_be_written_works_with_runs_elsewhere(worked, fresh, tmp_path):
     """As another user's, or a read-only mount: here one of a user namespace, which hinders root, too."""
-    (tmp_path / "elsewhere").mkdir()
+    shutil.copytree(worked[0] / "runs", tmp_path / "elsewhere")  # one run is left to be trained
+    shutil.rmtree(tmp_path / "elsewhere/tiny/b")
+    shutil.rmtree(tmp_path / "elsewhere/figures")
     words = READ_ONLY.format(project=fresh, runs=tmp_path / "elsewhere", python=sys.executable)
     done = subprocess.run(["unshare", "-rm", "/bin/sh", "-c", words], cwd="/", stdin=subprocess.DEVNULL,
                           env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""},

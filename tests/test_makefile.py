@@ -184,7 +184,7 @@ def test_a_broken_result_is_named_and_the_others_are_shown(trained):
 
 def test_a_run_waits_for_the_one_that_it_starts_from_and_follows_it(trained, fresh):
     assert would_train(fresh, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
-    make(trained, "-j4", "exp-chain")
+    make(trained, "-j4", result("tiny/c"))
     assert would_train(trained, "exp-chain") == []
     edit(trained, "--max-steps 2\n", "--max-steps 3\n")
     assert would_train(trained, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
@@ -193,7 +193,7 @@ def test_a_run_waits_for_the_one_that_it_starts_from_and_follows_it(trained, fre
     assert would_train(trained, "exp-chain") == [("tiny/a", "0"), ("tiny/c", "0")]
     make(trained, result("tiny/a"))  # stopped here, c would have a newer a than it started from
     assert would_train(trained, "exp-chain") == [("tiny/c", "0")]
-    make(trained, "exp-chain")
+    make(trained, result("tiny/c"))
     assert (trained / "runs/tiny/c/seed0.1").exists() and would_train(trained, "exp-chain") == []
 
 
