@@ -334,7 +334,7 @@ def _open_image(path):
             image = Image.open(path, formats=FORMATS)
         image.load()
     except Exception as e:  # for files that are no images PIL raises OSError, SyntaxError, ValueError, struct.error
-        reason = str(e).replace(f"{path} is", "it is")  # what else is said names the file already
+        reason = e
         if isinstance(e, FileNotFoundError):
             reason = "no such file"
         elif isinstance(e, UnidentifiedImageError):

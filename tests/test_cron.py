@@ -25,15 +25,13 @@ def crontab():
     return command
 
 
-def tick(project, goal=GOAL, stop_after="50m", python=sys.executable, lock=True, **env):
+def tick(project, goal=GOAL, stop_after="50m", python=sys.executable, **env):
     """Starts what cron starts every ten minutes, in this project, and returns the process.
 
     Two things are not as in the crontab: the runs are short, and PYTHON is given, as there is no .venv with torch here.
     """
     command = crontab().replace("$HOME/small-cnns", str(project)).replace("report-keypoints", goal)
     command = command.replace("STOP_AFTER=50m", f"STOP_AFTER={stop_after} PYTHON={python}")
-    if not lock:
-        command = command.replace("flock -n .cron.lock ", "")
     tmp = project.parent / "tmp"
     tmp.mkdir(exist_ok=True)
     bare = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp), "CUDA_VISIBLE_DEVICES": "", **env}  # no HOME unless in env
@@ -108,13 +106,6 @@ def begun(notes):
     """The runs that were begun, by the stub's notes, in order."""
     lines = notes.read_text().splitlines() if notes.exists() else []
     return [line.split()[1] for line in lines if line.startswith("begins")]
-
-
-def test_two_ticks_without_the_lock_never_train_the_same_run(fresh, stub):
-    how, notes = stub
-    for process in [tick(fresh, lock=False, python=how["python"], NOTES=str(notes), PAUSE="1") for _ in range(2)]:
-        process.wait(timeout=120)
-    assert sorted(begun(notes)) == ["tiny/a", "tiny/b"]
 
 
 def test_a_deadline_between_two_runs_leaves_the_second_to_the_next_tick(fresh, stub):

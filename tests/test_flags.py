@@ -110,7 +110,7 @@ def test_an_empty_folder_of_the_data_is_not_taken_for_this_one(command, tmp_path
 
 # ---- random combinations --------------------------------------------------------------------------------------------
 
-COMBINATIONS = 150  # of which about two thirds train
+COMBINATIONS = 80  # of which about two thirds train
 SEED = "flags"  # the first word of the seed of each combination; the other is its number
 
 SIZES = {"cifar10": 40, "caltech35": 2, "faces21": 40}

@@ -11,7 +11,7 @@ import by_hand
 import data
 from by_hand import record
 from conftest import ROOT
-from experiments import ask, declarations, figures, findings, overview, pages, records
+from experiments import ask, declarations, figures, findings, overview, pages, records, torture_page
 from experiments.verdicts import POINTS, Part
 
 README = f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n"
@@ -37,7 +37,8 @@ def made(place, monkeypatch):
     # The layers of nets need a data set only for the size of its images and the number of its classes.
     one_image = SimpleNamespace(images=torch.zeros(1, 3, 112, 112, dtype=torch.uint8), classes=[""] * 35)
     monkeypatch.setattr(data, "for_run", lambda settings: one_image)
-    shutil.copy(ROOT / "results/records.jsonl", place.results)
+    for name in ("records.jsonl", "torture.json"):
+        shutil.copy(ROOT / "results" / name, place.results)
     for readme in pages.READMES:
         shutil.copy(ROOT / readme, place.folder)
     (place.results / "figures").symlink_to(ROOT / "results/figures")
@@ -87,11 +88,13 @@ def test_a_page_begins_with_its_verdicts(made):
             assert "{" not in re.sub(r"`[^`]*`", "", text)  # every placeholder has become a number
 
 
-def test_the_readmes_have_a_row_and_a_finding_for_each_report(made):
+def test_the_readmes_have_a_row_and_a_finding_for_each_report_and_the_count_of_kills(made):
+    kills = torture_page.total(json.loads((ROOT / "results/torture.json").read_text()))["kills"]
     for readme in pages.READMES:
         lines = made[readme].partition(pages.BEGIN)[2].partition(pages.END)[0].strip().splitlines()
         links = [re.search(r"\]\((results/\w+\.md)\)", line)[1] for line in lines[2:7] + lines[8:]]
-        assert lines[7] == "" and len(lines) == 13 and links[:5] == links[5:]
+        assert lines[7] == "" and len(lines) == 14 and links[:5] == links[5:10]
+        assert links[10] == "results/torture.md" and f" {kills} " in lines[-1]
 
 
 TINY = """# Report 9: two nets.
