@@ -206,7 +206,10 @@ def test_a_stopped_unpacking_leaves_nothing(tmp_path, numbers):
         os.kill(process.pid, number)
         time.sleep(0.002)
     process.join(60)
-    assert process.exitcode == 130 and list(Path("data").iterdir()) == []
+    codes = {130}
+    if len(numbers) == 2:  # on a busy machine it comes when all is tidied up already, and this process has no handler
+        codes.add(-numbers[1])
+    assert process.exitcode in codes and list(Path("data").iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
