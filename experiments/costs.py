@@ -142,11 +142,7 @@ def cost(name, flags, records, steps, gpu=False):
 
 def read_records(file=None):
     """The records of results/records.jsonl; none where there is no such file."""
-    lines = (runs.content_of(file or RESULTS / "records.jsonl", "Put a copy of it back.") or b"").splitlines()
-    try:
-        return [runs.parsed(line) for line in lines if line]
-    except ValueError as e:
-        raise runs.BadInput(f"results/records.jsonl has a line that is not JSON ({e}). Put a copy of it back.") from e
+    return runs.read_objects(file or RESULTS / "records.jsonl", "Put a copy of it back.")
 
 
 def read_steps(file=None):

@@ -104,14 +104,23 @@ def parsed(content):
 def read_object(path, mend=ANEW):
     """The object in a JSON file, None where there is no file. Raises BadInput, with the sentence `mend`, if broken."""
     content = content_of(path, mend)
-    if content is None:
-        return None
+    return None if content is None else object_in(content, path, mend)
+
+
+def read_objects(path, mend):
+    """The objects in a file that has one a line, none where there is no file. Raises BadInput, as read_object does."""
+    lines = (content_of(path, mend) or b"").split(b"\n")
+    return [object_in(line, f"{path}, line {number}", mend) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def object_in(content, place, mend):
+    """The object in JSON, bytes. place: whence it is, for the message of BadInput."""
     try:
         found = parsed(content)
     except ValueError as e:
-        raise BadInput(f"{path} is not JSON ({e}). {mend}") from e
+        raise BadInput(f"{place} is not JSON ({e}). {mend}") from e
     if not isinstance(found, dict):
-        raise BadInput(f"{path} is not a JSON object. {mend}")
+        raise BadInput(f"{place} is not a JSON object. {mend}")
     return found
 
 

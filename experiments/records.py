@@ -154,22 +154,7 @@ def number(x):
 
 def read_records():
     """All records of results/records.jsonl; none where there is no such file or nothing in it."""
-    found = []
-    for number, line in enumerate((runs.content_of(RECORDS, WHOLE) or b"").split(b"\n"), 1):
-        if line.strip():
-            found.append(record_in(line, f"{RECORDS}, line {number}"))
-    return found
-
-
-def record_in(line, place):
-    """The record in a line of the committed file. Raises BadInput, naming the place, where it is none."""
-    try:
-        record = runs.parsed(line)
-    except ValueError as e:
-        raise runs.BadInput(f"{place} is not JSON ({e}). {WHOLE}") from e
-    if not isinstance(record, dict):
-        raise runs.BadInput(f"{place} is no record. {WHOLE}")
-    return record
+    return runs.read_objects(RECORDS, WHOLE)
 
 
 def merge(declared, runs_dir, data_dir="data"):

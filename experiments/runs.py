@@ -30,8 +30,8 @@ if __name__ == "__main__":  # run as a file: the project's folder is where impor
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 # What others call by way of this file, too.
-from experiments.folders import (ANEW, COLUMNS, BadInput, check_files, check_owner, content_of, is_text, parsed,
-                                 read_args, read_checked, read_json, read_log, read_result, read_run, text_of,
+from experiments.folders import (ANEW, COLUMNS, BadInput, check_files, check_owner, content_of, is_text, read_args,
+                                 read_checked, read_json, read_log, read_objects, read_result, read_run, text_of,
                                  wrong_setting, wrong_with_description, wrong_with_progress)
 
 # Exit codes of train.py, and of the commands that report on its runs.

@@ -34,7 +34,7 @@ import torch
 
 import data
 from experiments import jobs, kills, runs
-from experiments.torture_page import headline, page
+from experiments.torture_page import COUNTS, headline, page
 from experiments.torture_round import COMPARISON, RUN, STOPS_WITHIN, Over, Round
 
 SIZES = {"cifar10": 200, "faces21": 80, "caltech35": 3}  # 160, 64 and 48 train images: a run takes a second or two
@@ -585,11 +585,10 @@ def torture(options, spoil=()):
         if not found["failures"]:
             shutil.rmtree(place, ignore_errors=True)
     found["minutes"] = round((time.monotonic() - began) / 60, 1)
-    columns = ("rounds", "starts", "kills", "cases", "different", "wrong", "skipped")
     for (category, what), counts in rows.items():
         if counts["rounds"]:
             found["rows"].append({"category": category, "category_in_words": CATEGORIES[category], "what": what,
-                                  **{name: counts[name] for name in columns},
+                                  **{name: counts[name] for name in COUNTS},
                                   "slowest": round(slowest[category, what], 2)})
     return found
 

@@ -21,6 +21,8 @@ OUTCOMES = {"en": {"same": "0 bits different", "different": "{} results differen
                    "wrong": ", {} hung or ended wrongly", "dirty": " with changes"},
             "zh": {"same": "没有一位不同", "different": "{} 个结果不同", "wrong": "，{} 次挂起或退出有误", "dirty": "（有改动）"}}
 
+COUNTS = ("rounds", "starts", "kills", "cases", "different", "wrong", "skipped")  # of each row
+
 
 def headline(found, language="en"):
     """One line on what was counted. found: what torture.json holds."""
@@ -36,8 +38,7 @@ def headline(found, language="en"):
 
 def total(found):
     """The sum of each count over all rows, a dict."""
-    names = ("rounds", "starts", "kills", "cases", "different", "wrong", "skipped")
-    return {name: sum(row[name] for row in found["rows"]) for name in names}
+    return {name: sum(row[name] for row in found["rows"]) for name in COUNTS}
 
 
 def page(found):

@@ -250,11 +250,14 @@ def environment(temporary):
     return {**kept, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary), "CUDA_VISIBLE_DEVICES": ""}
 
 
-def copy_project(folder):
-    """Copies the project into a folder; all that is declared there is SMALL."""
-    (folder / "experiments").mkdir()
+def copy_project(folder, name="small", declared=SMALL):
+    """Copies the project without its tests, data and reports into a new folder.
+
+    declared: the text of experiments/NAME.mk, the only runs that are declared there.
+    """
+    (folder / "experiments").mkdir(parents=True)
     for file in (ROOT / "Makefile", ROOT / "requirements.txt", *ROOT.glob("*.py")):
         shutil.copy(file, folder)
     for file in ROOT.glob("experiments/*.py"):
         shutil.copy(file, folder / "experiments")
-    (folder / "experiments/small.mk").write_text(SMALL)
+    (folder / f"experiments/{name}.mk").write_text(declared)

@@ -1,5 +1,7 @@
 """What several test files need: train a run in this process or another one, kill or stop it, read its folder."""
+import contextlib
 import json
+import signal
 
 import pytest
 import torch
@@ -16,6 +18,20 @@ BASE = "--model base --data caltech35 --threads 1"
 # With the fixture `small_data`: 7 classes; 112 train, 28 valid and 28 test images.
 SMALL = f"{BASE} --synthetic --batch-size 16"
 CLASS_LOSSES = ("cross-entropy", "square", "mean-square", "triplet-cosine", "triplet-euclid")
+
+
+@contextlib.contextmanager
+def ends_within(seconds):
+    """Fails what takes longer than so many seconds, as what waits for a pipe does."""
+    def too_long(*_):
+        raise AssertionError("it waits")
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # ---- training -------------------------------------------------------------------------------------------------------

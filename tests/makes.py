@@ -2,18 +2,16 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 import by_hand
-from conftest import ROOT
+from experiments import torture_round
 
-PASSED_BY_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
-VARIABLES = ("SEEDS", "DATA", "FLAGS", "SYNTHETIC", "RUNS", "GPUS", "PYTHON", "STOP_AFTER", "STOP_AT", "RUN",
-             "JOBS", "BF16", "SAID")  # not CUDA_VISIBLE_DEVICES: it hides the GPUs, see conftest.py
+# Kept is PYTHONPATH, which brings sitecustomize.py, and CUDA_VISIBLE_DEVICES, which hides the GPUs: see conftest.py.
+NOT_PASSED_ON = set(torture_round.NOT_PASSED_ON) - {"PYTHONPATH"}
 
 TINY = """
 # Tiny: for the tests.
@@ -52,18 +50,13 @@ run.tiny/long  = --synthetic --batch-size 100 --epochs 100000
 
 def copy_project(folder):
     """Copies the project without its tests, data and reports into a new folder; what is declared there is TINY."""
-    (folder / "experiments").mkdir(parents=True)
-    for file in [ROOT / "Makefile", ROOT / "requirements.txt", *ROOT.glob("*.py")]:
-        shutil.copy(file, folder)
-    for file in ROOT.glob("experiments/*.py"):
-        shutil.copy(file, folder / "experiments")
-    (folder / "experiments/tiny.mk").write_text(TINY)
+    torture_round.copy_project(folder, "tiny", TINY)
     return folder
 
 
 def clean_environment():
     """What the make that runs the tests has set must not leak into those that the tests run."""
-    return {name: value for name, value in os.environ.items() if name not in (*PASSED_BY_MAKE, *VARIABLES)}
+    return {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
 
 
 def make(folder, *words, expect=0, start=False, prefix=(), python=sys.executable, **env):

@@ -6,7 +6,6 @@ sentence fails the test, and so does one that waits for a pipe.
 import json
 import os
 import shutil
-import signal
 from types import SimpleNamespace
 
 import pytest
@@ -17,7 +16,8 @@ import models
 import plots
 import train
 from experiments import ask, declarations, figures, folders, records, report, runs, score, starts
-from helpers import FACES, OBJECTS, change_args, go, no_training, result_of, smaller_data, stop_every, substance
+from helpers import (FACES, OBJECTS, change_args, ends_within, go, no_training, result_of, smaller_data, stop_every,
+                     substance)
 from makes import copy_project, make, result, would_train
 
 FLAGS = f"{OBJECTS} --channels 6,16 --batch-size 40 --optim adam --epochs 3 --save-every 0 --test-weights none"
@@ -58,14 +58,9 @@ def place(trained, tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def nothing_is_waited_for():
-    """Fails a test that takes a minute, as one that waits for a pipe."""
-    def too_long(*_):
-        raise TimeoutError("it waits")
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    """Fails a test that takes a minute."""
+    with ends_within(60):
+        yield
 
 
 # ---- how a file is broken -------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Which files are read as images, texts and batches, and which are refused at once."""
 import os
 import shutil
-import signal
 import socket
 import struct
 import warnings
@@ -17,18 +16,14 @@ from PIL import EpsImagePlugin, Image
 
 import data
 from experiments import readers
+from helpers import ends_within
 
 
 @pytest.fixture(autouse=True)
 def not_for_ever():
-    """Ends a test that waits for somebody to write into a FIFO."""
-    def give_up(*_):
-        raise AssertionError("it waits")
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(30)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    """Fails a test that waits for somebody to write into a FIFO."""
+    with ends_within(30):
+        yield
 
 
 def opened(path):

@@ -2,13 +2,11 @@
 import dataclasses
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +15,7 @@ import data
 import models
 import train
 from conftest import ROOT
-from experiments import checkpoints, runs, starts
+from experiments import checkpoints, kills, runs, starts
 from helpers import (FACES, OBJECTS, SMALL, Hostile, change_args, go, no_training, read, result_of, rows,
                      script_valid_scores, smaller_data, start, stop_every, substance)
 
@@ -126,20 +124,13 @@ def test_stopped_at_every_step_around_the_switch(tmp_path, uninterrupted, monkey
     assert substance(tmp_path / "runs/a/b/seed0") == uninterrupted
 
 
-def catches_sigterm(pid):
-    """Has this process a handler for SIGTERM? Python itself sets none."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    caught = int(re.search(r"^SigCgt:\s*(\w+)", status, re.M)[1], 16)
-    return caught >> (signal.SIGTERM - 1) & 1
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("after", [0, 0.5])
 def test_a_signal_before_training_begins_exits_75_at_once_and_makes_nothing(tmp_path, number, after):
     """While Python loads torch and the data are read, when there is nothing to save yet."""
     command = [sys.executable, "train.py", *FACES.split(), "--runs", str(tmp_path / "runs"), "--run", "a/b"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while not catches_sigterm(process.pid):
+    while not kills.takes_signals(process.pid):
         time.sleep(0.001)
     time.sleep(after)
     began = time.monotonic()
