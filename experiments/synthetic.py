@@ -87,18 +87,23 @@ def draw_objects(labels, side, generator):
     grid = (torch.arange(side) + 0.5) / side * 2 - 1
     ys, xs = torch.meshgrid(grid, grid, indexing="ij")
     tilt, size = between(-0.35, 0.35, 1, 1), between(0.55, 0.85, 1, 1)
-    xs, ys = xs - between(-0.2, 0.2, 1, 1), ys - between(-0.2, 0.2, 1, 1)
-    u, v = (tilt.cos() * xs + tilt.sin() * ys) / size, (tilt.cos() * ys - tilt.sin() * xs) / size
-    inside, pattern = torch.empty_like(u), torch.empty_like(u)
+    right, down, cos, sin = between(-0.2, 0.2, 1, 1), between(-0.2, 0.2, 1, 1), tilt.cos(), tilt.sin()
+    inside, pattern = torch.empty(n, side, side), torch.empty(n, side, side)
     for label in labels.unique().tolist():
         mine = labels == label
-        inside[mine] = torch.sigmoid(-side / 2 * _outline(label % 7, u[mine], v[mine]))
-        pattern[mine] = torch.sigmoid(4 * _pattern(label // 7, u[mine], v[mine]))
+        x, y = xs - right[mine], ys - down[mine]
+        u, v = (cos[mine] * x + sin[mine] * y) / size[mine], (cos[mine] * y - sin[mine] * x) / size[mine]
+        inside[mine] = torch.sigmoid(-side / 2 * _outline(label % 7, u, v))
+        pattern[mine] = torch.sigmoid(4 * _pattern(label // 7, u, v))
     colour, other, ground = (between(0, 1, 3)[:, :, None, None] for _ in range(3))
-    ink = pattern[:, None] * (0.35 + 0.65 * colour) + (1 - pattern[:, None]) * 0.4 * other
-    noise = 0.04 * torch.randn(n, 3, side, side, generator=generator)
-    image = inside[:, None] * ink + (1 - inside[:, None]) * 0.6 * ground + noise
-    return (image * 255).clamp(0, 255).byte()
+    images = torch.empty(n, 3, side, side, dtype=torch.uint8)
+    for few in torch.arange(n).split(64):  # what is worked out of all at once would be gigabytes, fresh from the system
+        shape, shade = inside[few, None], pattern[few, None]
+        ink = shade * (0.35 + 0.65 * colour[few]) + (1 - shade) * 0.4 * other[few]
+        noise = 0.04 * torch.randn(len(few), 3, side, side, generator=generator)
+        image = shape * ink + (1 - shape) * 0.6 * ground[few] + noise
+        images[few] = (image * 255).clamp(0, 255).byte()
+    return images
 
 
 def _outline(shape, u, v):

@@ -1,13 +1,19 @@
 """A small project whose runs take two steps, make in it, and a stand-in for the interpreter that trains nothing."""
+import atexit
+import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 import by_hand
+import forking
 from experiments import torture_round
 
 # Kept is PYTHONPATH, which brings sitecustomize.py, and CUDA_VISIBLE_DEVICES, which hides the GPUs: see conftest.py.
@@ -59,11 +65,22 @@ def clean_environment():
     return {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
 
 
-def make(folder, *words, expect=0, start=False, prefix=(), python=sys.executable, **env):
+@functools.cache
+def forks():
+    """The interpreter of runs that nothing interrupts, see forking.py; one for all tests of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="forks-"))
+    atexit.register(shutil.rmtree, folder)
+    return forking.interpreter(folder)
+
+
+def make(folder, *words, expect=0, start=False, prefix=(), python=None, **env):
     """Runs make and returns what it printed; with start=True returns the process, which runs on.
 
-    expect: its exit code. prefix: words before the command. python: the interpreter. env: more of the environment.
+    expect: its exit code. prefix: words before the command. env: more of the environment. python: the interpreter; by
+    default Python itself for a process that runs on, since tests send signals to those, or that has a prefix.
     """
+    if python is None:
+        python = sys.executable if start or prefix else forks()
     command = [*prefix, "make", f"PYTHON={python}", *words]
     how = dict(cwd=folder, env={**clean_environment(), **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                stderr=subprocess.STDOUT, text=True, start_new_session=True)
@@ -137,7 +154,7 @@ echo "${{result/\"seed\": 0/\"seed\": ${{seed#seed}}}}" >result.json
 def stub(tmp_path):
     """What `make` takes to use the stub, and the file of its notes. Locks of GPUs are this test's own."""
     script = tmp_path / "stub"
-    script.write_text(STUB.format(python=sys.executable, result=json.dumps(by_hand.result("a/b", 0))))
+    script.write_text(STUB.format(python=forks(), result=json.dumps(by_hand.result("a/b", 0))))
     script.chmod(0o755)
     (tmp_path / "locks").mkdir()
     notes = tmp_path / "notes"

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import ROOT
 from helpers import substance
-from makes import copy_project, edit, fresh, result, stub, tree  # noqa: F401: fixtures among them
+from makes import copy_project, edit, forks, fresh, result, stub, tree  # noqa: F401: fixtures among them
 
 # A comparison of two runs that take two steps.
 GOAL = "exp-tiny"
@@ -143,7 +143,7 @@ def test_a_box_that_is_switched_off_goes_on_at_the_next_tick_to_the_same_result(
     goal = result("tiny/long") + ' RUNS=runs FLAGS="--save-every 0"'
     other = tmp_path_factory.mktemp("undisturbed") / "small-cnns"
     shutil.copytree(fresh, other)
-    undisturbed = tick(other, goal)
+    undisturbed = tick(other, goal, python=forks())
     log = fresh / "runs/tiny/long/seed0/log.jsonl"
     process = tick(fresh, goal)
     until(lambda: log.exists() and log.read_text().count("\n") >= 2)  # after the first there was a checkpoint

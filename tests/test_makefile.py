@@ -13,7 +13,7 @@ import pytest
 import train
 from conftest import ROOT
 from experiments import declarations, pages, runs
-from makes import copy_project, edit, fresh, make, result, tree, would_train  # noqa: F401 (fresh is a fixture)
+from makes import copy_project, edit, forks, fresh, make, result, tree, would_train  # noqa: F401 (fresh is a fixture)
 
 REPORTS = ("caltech35", "keypoints", "lenet_vgg", "mlp_cnn", "net")
 TARGETS = {"quickstart", "test", "smoke", "all", "train", "list", "status", "show", "redo", "report", "bench",
@@ -360,7 +360,7 @@ def test_a_deadline_that_is_over_starts_nothing(trained):
 
 def test_show_prints_a_command_for_each_seed(trained):
     flags = "--act relu --synthetic --batch-size 100 --max-steps 2 --lr 0.01 --momentum 0.8"
-    command = f"{sys.executable} train.py {flags} --run tiny/b --seed"
+    command = f"{forks()} train.py {flags} --run tiny/b --seed"
     assert make(trained, "show", "RUN=tiny/b") == f"{command} 0\n"
     assert make(trained, "show", "RUN=tiny/b", "SEEDS=0 3") == f"{command} 0\n{command} 3\n"
     edit(trained, "--momentum 0.8", "--momentum 0.8 --lr 0.02")
