@@ -34,7 +34,7 @@ from experiments import archives, downloads, synthetic
 from experiments.augment import ON_CPU, draw, operate, rotate, shift
 # These five are for other files, which ask data.py for all that is about data.
 from experiments.readers import CIFAR_CLASSES, FACE_SIDE, caltech_files, grown_box, read_labels  # noqa: F401
-from experiments.readers import NAMES, TEXTS, DataError, incomplete, locate
+from experiments.readers import NAMES, TEXTS, DataError, compressed, incomplete, locate
 
 # The parts of caltech35 that are train, by split, as numbers in readers.CALTECH_PARTS.
 CALTECH_TRAIN = {"given": [0], "train+addition": [0, 3], "all": [0, 1, 3], "val+addition": [1, 3]}
@@ -45,7 +45,9 @@ SPLIT_SEED = 0  # the same for all runs: --seed does not change the split
 VALID_FRACTION = 0.2  # reports 1, 2 and 4: 80 % train, 20 % valid (CIFAR-10: 40,000 and 10,000)
 # Mean and standard deviation of red, green and blue, where 1 is the brightest.
 MEAN_STD = {"half": ([0.5] * 3, [0.5] * 3), "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
-            "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])}
+            "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            # CIFAR-10's mean with deviations that are too small, which many scripts copied from each other.
+            "copied": ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])}
 NORMALISED = {"cifar10": "half", "caltech35": "imagenet"}  # the default; each face has a mean and deviation of its own
 
 
@@ -128,16 +130,19 @@ class Dataset:
 # ---- loading --------------------------------------------------------------------------------------------------------
 
 def for_run(settings, fetch=False):
-    """Returns the data set that a run's flags ask for, on the CPU, with its label noise. Raises as `load` does.
+    """Returns the data set that a run's flags ask for, on the CPU, with what they change of images and labels.
 
-    fetch: download CIFAR-10 where it is missing. Then a signal raises KeyboardInterrupt until it is there. The other
-    two, photographs of people among them, are only downloaded by their own command.
+    Raises as `load` does. fetch: download CIFAR-10 where it is missing. Then a signal raises KeyboardInterrupt until it
+    is there. The other two, photographs of people among them, are only downloaded by their own command.
     """
     if fetch and settings.data == "cifar10" and not settings.synthetic:
         with downloads.interruptible():
             downloads.fetch(settings.data, settings.data_dir)
     dataset = load(settings.data, settings.data_dir, settings.synthetic, settings.split, settings.normalise,
                    settings.side)
+    if settings.jpeg_again:
+        images = compressed(dataset.images, settings.jpeg_again)
+        dataset = dataclasses.replace(dataset, images=images)
     if settings.label_noise:
         generator = torch.Generator().manual_seed(seed_of(settings.seed, "label noise"))
         dataset = redraw_labels(dataset, settings.label_noise, generator)
@@ -332,7 +337,8 @@ def epoch_length(settings, dataset):
 def plan_epoch(settings, dataset, epoch):
     """Returns the Plan of an epoch of training, drawn from (seed, epoch) alone, so that resuming needs no state.
 
-    With --rotated-copies each train image is visited twice, once upright. settings: what the flags say, by name.
+    With --rotated-copies each train image is visited twice, once upright; with --copies-once its copy is the same in
+    every epoch. settings: what the flags say, by name.
     """
     generator = torch.Generator().manual_seed(seed_of(settings.seed, epoch, "order"))
     n, device = len(dataset.train), dataset.train.device
@@ -340,6 +346,10 @@ def plan_epoch(settings, dataset, epoch):
     order = torch.randperm(visits, generator=generator)
     upright = order < n if settings.rotated_copies else None
     draws = _draw_as_set(settings, visits, generator, device, upright)
+    if settings.copies_once:
+        generator = torch.Generator().manual_seed(seed_of(settings.seed, "copies"))
+        degrees = draw(n, generator, rotate=settings.rotated_copies)["degrees"]
+        draws["degrees"] = torch.where(upright, 0.0, degrees[order % n])
     return Plan(dataset.train[order.to(device) % n], draws, settings.batch_size, steps)
 
 
@@ -400,6 +410,7 @@ probability = checked(float, lambda v: 0 <= v <= 1, "at least 0 and at most 1")
 degrees = checked(float, lambda v: 0 <= v <= 180, "at least 0 and at most 180")
 factor = checked(float, lambda v: 1e-37 <= v < 1, "above 0 (at least 1e-37) and below 1")
 pixels = checked(int, lambda v: 0 <= v <= 16, "at least 0 and at most 16")
+quality = checked(int, lambda v: 0 <= v <= 95, "at least 0 and at most 95")
 count = checked(int, lambda v: 1 <= v < 2**31, "at least 1 and below 2^31")
 whole = checked(int, lambda v: 0 <= v < 2**63, "at least 0 and below 2^63")
 threads = checked(int, lambda v: 1 <= v <= 1024, "at least 1 and at most 1024")
@@ -416,8 +427,12 @@ def add_flags(parser):
                         "the first of these")
     add("--side", default=112, type=int, choices=(112, 224), help="caltech35: height and width of its resized images")
     add("--normalise", choices=tuple(MEAN_STD),
-        help="normalise images by 0.5 and 0.5, or by the mean and deviation of that data set's colours; default: half "
-             "for cifar10, imagenet for caltech35; faces21: each crop by its own")
+        help="normalise images by 0.5 and 0.5, by the mean and deviation of that data set's colours, or by the "
+             "deviations that many scripts copied for cifar10; default: half for cifar10, imagenet for caltech35; "
+             "faces21: each crop by its own")
+    add("--jpeg-again", default=0, type=quality, metavar="QUALITY",
+        help="compress every image once more, as a JPEG file of this quality, whose blocks lie 4 pixels apart from "
+             "those of before; 0: do not")
     add("--flip", action="store_true", help="mirror each training image with probability 1/2")
     add("--pad-crop", default=0, type=pixels, metavar="PX", help="pad by PX black pixels, then crop at random")
     add("--autoaugment", default=0.0, type=probability, metavar="P",
@@ -430,6 +445,7 @@ def add_flags(parser):
     add("--rotated-copies", default=0.0, type=degrees, metavar="DEG",
         help="visit every training image twice an epoch, the second time rotated by an angle drawn from -DEG..DEG "
              "(report 1: 15)")
+    add("--copies-once", action="store_true", help="with --rotated-copies: draw each copy's angle once for all epochs")
     add("--rotation", default=0.0, type=degrees, metavar="DEG",
         help="rotate every training image by an angle drawn from -DEG..DEG")
     add("--label-noise", default=0.0, type=probability, metavar="FRACTION",
@@ -466,6 +482,10 @@ def resolve_flags(flags, given):
         raise ValueError("--clean-by is for classes and excludes --init-from and --pretrained")
     if flags.rotation and flags.rotated_copies:
         raise ValueError("--rotation and --rotated-copies exclude each other")
+    if flags.copies_once and not flags.rotated_copies:
+        raise ValueError("--copies-once says how copies are made: it needs --rotated-copies")
+    if faces and flags.jpeg_again:
+        raise ValueError("--jpeg-again is for class images; faces21's crops are grey")
     if flags.autoaugment and flags.augmix:
         raise ValueError("--autoaugment and --augmix exclude each other")
     if faces and moving:

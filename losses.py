@@ -40,48 +40,53 @@ def mean_square(logits, labels):
     return square(logits, labels) / logits.numel()
 
 
-def triplet_cosine(features, labels, margin=0.25):
+def triplet_cosine(features, labels, margin=0.25, own_positive=False):
     """Report 5: the batch-hard triplet loss (Hermans et al., 2017) by cosine similarity; features (n, d), labels (n,).
 
     The loss of an anchor is max(0, a - b + margin): a is its similarity to the most similar image of another class, b
     that to the least similar image of its own class. Returns the mean over the anchors of the batch, 0 without any.
-    An image is an anchor if the batch has another image of its class and one of another class (see `left_out`).
+    An image is an anchor if the batch has another image of its class and one of another class (see `left_out`). With
+    own_positive=True it has itself as one of its class: who is alone in it is an anchor, too, with a loss near 0.
     """
     unit = F.normalize(features)
-    return _batch_hard(-unit @ unit.T, labels, margin)
+    return _batch_hard(-unit @ unit.T, labels, margin, own_positive)
 
 
-def triplet_euclid(features, labels, margin=0.25):
+def triplet_euclid(features, labels, margin=0.25, own_positive=False):
     """Report 5: the same by Euclidean distance.
 
     The loss of an anchor is max(0, a - b + margin): a is its distance to the farthest image of its own class, b that to
     the nearest one of another class. Where two features coincide, their distance has the gradient 0.
     """
     distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
-    return _batch_hard(distance, labels, margin)
+    return _batch_hard(distance, labels, margin, own_positive)
 
 
-def _batch_hard(distance, labels, margin):
+def _batch_hard(distance, labels, margin, own_positive):
     """The mean over anchors of max(0, farthest positive - nearest negative + margin), by distances (n, n)."""
-    positive, negative, anchors = _pairs(labels)
+    positive, negative, anchors = _pairs(labels, own_positive)
     farthest = distance.masked_fill(~positive, -math.inf).amax(1)
     nearest = distance.masked_fill(~negative, math.inf).amin(1)
     hardest = farthest - nearest  # -inf, and so no loss, for images that are no anchors
     return F.relu(hardest + margin).sum() / anchors.sum().clamp_min(1)
 
 
-def _pairs(labels):
-    """Masks of a batch: pairs of one class (n, n), pairs of two classes (n, n), images that are in both kinds (n,)."""
+def _pairs(labels, own_positive):
+    """Masks of a batch: pairs of one class (n, n), pairs of two classes (n, n), images that are in both kinds (n,).
+
+    own_positive: is an image with itself a pair of one class?
+    """
     same = labels[:, None] == labels
-    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    positive = same & ~itself
+    positive = same
+    if not own_positive:
+        positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     anchors = positive.any(1) & ~same.all(1)
     return positive, ~same, anchors
 
 
-def left_out(labels):
+def left_out(labels, own_positive=False):
     """Returns the number of a batch's images, labels (n,), that are no anchors of a triplet loss, a tensor."""
-    _, _, anchors = _pairs(labels)
+    _, _, anchors = _pairs(labels, own_positive)
     return len(labels) - anchors.sum()
 
 
@@ -140,6 +145,8 @@ def add_flags(parser):
     group.add_argument("--loss", choices=LOSSES,
                        help="default: mse for landmarks, cross-entropy for classes; the triplet losses train features")
     group.add_argument("--margin", default=0.25, type=not_negative, help="margin of the triplet losses")
+    group.add_argument("--own-positive", action="store_true",
+                       help="triplet losses: an image that is alone in its class in a batch is its own positive")
     group.add_argument("--l2", default=0.0, type=not_negative, metavar="LAMBDA",
                        help="report 2's term: LAMBDA times the sum of all squared parameters is added to the loss")
     group.add_argument("--label-smoothing", default=0.0, type=fraction, metavar="FRACTION",
@@ -150,8 +157,8 @@ def resolve_flags(flags, given):
     """Sets flags.loss where none is named, and checks the flags of the losses.
 
     flags: argparse.Namespace of all flags, which is changed. given: {name: value} of those that were typed; no check
-    here depends on it. Raises ValueError with a sentence for a loss that does not fit the data set's targets, and for
-    label smoothing with another loss than cross-entropy.
+    here depends on it. Raises ValueError with a sentence for a loss that does not fit the data set's targets, for
+    --own-positive with another loss than a triplet's, and for label smoothing with another one than cross-entropy.
     """
     if flags.loss is None:
         flags.loss = LOSS_OF[flags.data]
@@ -160,6 +167,8 @@ def resolve_flags(flags, given):
         raise ValueError(f"--loss {flags.loss} is for classes; {flags.data} has landmarks")
     if flags.loss == "mse" and not landmarks:
         raise ValueError(f"--loss mse is for landmarks; {flags.data} has classes")
+    if flags.own_positive and flags.loss not in OF_FEATURES:
+        raise ValueError(f"--own-positive is for {' and '.join(OF_FEATURES)}, not for {flags.loss}")
     if flags.label_smoothing and flags.loss != "cross-entropy":
         raise ValueError(f"--label-smoothing is for cross-entropy, not for {flags.loss}")
 
@@ -171,7 +180,7 @@ def make(settings, training=True):
     """
     loss = LOSSES[settings.loss]
     if settings.loss in OF_FEATURES:
-        return functools.partial(loss, margin=settings.margin)
+        return functools.partial(loss, margin=settings.margin, own_positive=settings.own_positive)
     if training and settings.label_smoothing:
         return functools.partial(loss, smoothing=settings.label_smoothing)
     return loss

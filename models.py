@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from experiments.hand_written import BatchNorm1d, BatchNorm2d, Dropout
+
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}
 POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
 NORMS = ("none", "bn", "ln", "in", "gn")
@@ -71,21 +73,24 @@ class Keypoint(nn.Sequential):
 
     The layers run in the order in which they are listed. norm="bn" adds batch norm after conv1_1, conv2_2 and conv3_2,
     between the convolution and its PReLU. (The report says conv3_3, which the net does not have; we take the last
-    convolution of that block.) dropout acts on the 1280 flattened features: 0.3 for the report's "keep 70 %".
+    convolution of that block.) bn_last=True puts it behind the PReLU, where the report's script has it, against its
+    text. dropout acts on the 1280 flattened features: 0.3 for the report's "keep 70 %".
     """
 
     input_shape = (1, 112, 112)
     task = "landmarks"
 
-    def __init__(self, norm="none", dropout=0.0):
+    def __init__(self, norm="none", bn_last=False, dropout=0.0):
         super().__init__()
         bn = has_bn(norm)
+        if bn_last and not bn:
+            raise ValueError("--bn-last says where batch norm is: it needs --norm bn")
 
         def conv(c_in, c_out, kernel, stride=1, padding=0, normed=False):
-            layers = [nn.Conv2d(c_in, c_out, kernel, stride, padding)]
+            layers = [nn.Conv2d(c_in, c_out, kernel, stride, padding), nn.PReLU()]
             if normed:
-                layers.append(nn.BatchNorm2d(c_out))
-            return nn.Sequential(*layers, nn.PReLU())
+                layers.insert(2 if bn_last else 1, nn.BatchNorm2d(c_out))
+            return nn.Sequential(*layers)
 
         self.conv1_1 = conv(1, 8, 5, stride=2, normed=bn)  # 112 -> 54
         self.pool1 = nn.AvgPool2d(2, ceil_mode=True)  # 27
@@ -111,17 +116,27 @@ class CifarNet(nn.Sequential):
     task = "classes"
 
 
+class Unused(nn.ModuleList):
+    """Layers that a net has and never calls: what enters leaves as it is. Their parameters count in the L2 term."""
+
+    def forward(self, x):
+        return x
+
+
 class LeNet5(CifarNet):
     """Report 2a: LeNet-5. Two blocks of convolution, [norm], [dropout], activation, pooling by 2; then linear layers.
 
     The defaults are the report's *wide* net; its *classic* one has channels 6,16, kernels 5,5 and fc 120,84, its *2-FC*
     nets fc 128. fc holds the widths of the hidden layers. fc_norm="bn" adds batch norm before the first hidden layer's
     activation and after those of further ones (the report's dropout-early). dropconnect is DropConnect's probability in
-    all linear layers. Raises ValueError unless there are two channels and two kernels that leave a pixel.
+    all linear layers. unused=True adds the layers that the report's nets list and never call: batch norm of 128 and of
+    96 features and, where there is one hidden layer, linear layers from 128 to 96 and on to 10. The other layers begin
+    with the same weights as without them. Raises ValueError unless there are two channels and two kernels that leave a
+    pixel.
     """
 
     def __init__(self, act="sigmoid", pool="avg", channels=(16, 36), kernels=(5, 3), fc=(128, 96), norm="none",
-                 dropout=0.0, fc_norm="none", dropconnect=0.0):
+                 dropout=0.0, fc_norm="none", dropconnect=0.0, unused=False):
         super().__init__()
         if len(channels) != 2 or len(kernels) != 2:
             raise ValueError(f"lenet5 takes two --channels and two --kernels, not {channels} and {kernels}")
@@ -148,7 +163,12 @@ class LeNet5(CifarNet):
             if bn and number > 0:
                 layers.append(nn.BatchNorm1d(out))
             width = out
-        self.fc = nn.Sequential(*layers, linear(width, 10, dropconnect))
+        layers.append(linear(width, 10, dropconnect))
+        if unused:  # drawn last, listed before the last layer, which stays the classifier
+            self.unused = Unused([nn.BatchNorm1d(128), nn.BatchNorm1d(96)])
+            if len(fc) == 1:
+                self.unused.extend([nn.Linear(128, 96), nn.Linear(96, 10)])
+        self.fc = nn.Sequential(*layers)
 
 
 class VGG(CifarNet):
@@ -326,120 +346,6 @@ class Net(CifarNet):
             for layer in self.modules():
                 if isinstance(layer, (nn.Conv2d, nn.Linear)):
                     nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
-
-
-class NormaliseByBatch(torch.autograd.Function):
-    """y = weight * (x - mean) / sqrt(var + eps) + bias by the batch's own mean and variance, and its gradients.
-
-    With s = 1 / sqrt(var + eps), the normalised z = (x - mean) * s, the gradient g of y, and sums over the n values of
-    a channel (Ioffe and Szegedy, 2015, section 3):
-        d bias   = sum(g)
-        d weight = sum(g * z)
-        d x      = weight * s * (g - d bias / n - z * d weight / n)
-    A mean that is large beside the deviation is rounded, and x - mean is off by `rest`, the same for all values of a
-    channel. The sums are corrected for it. Autograd would walk three times as often through memory, which is what these
-    layers wait for.
-    """
-
-    @staticmethod
-    def forward(ctx, x, weight, bias, eps):
-        over, shape = [0, 2, 3][:x.dim() - 1], [1, -1, 1, 1][:x.dim()]  # over all dimensions but 1
-        mean = x.mean(over)
-        centred = x - mean.view(shape)
-        rest = centred.mean(over)
-        # As exact as torch.var, which takes four times as long. Equal values, too, differ by rounding: never below 0.
-        var = ((centred * centred).mean(over) - rest * rest).clamp_min_(0)
-        s = torch.rsqrt(var + eps)
-        mean = mean + rest
-        ctx.save_for_backward(centred, rest, weight, s)
-        ctx.mark_non_differentiable(mean, var)
-        return torch.addcmul((bias - rest * weight * s).view(shape), centred, (weight * s).view(shape)), mean, var
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, g, *_):
-        centred, rest, weight, s = ctx.saved_tensors
-        over, shape, n = [0, 2, 3][:g.dim() - 1], [1, -1, 1, 1][:g.dim()], g.numel() // g.shape[1]
-        d_bias = g.sum(over)
-        d_weight = ((g * centred).sum(over) - rest * d_bias) * s
-        offset = weight * s * (rest * s * d_weight - d_bias) / n
-        d_x = torch.addcmul(offset.view(shape), g, (weight * s).view(shape))
-        d_x.addcmul_(centred, (-weight * s * s * d_weight / n).view(shape))
-        return d_x, d_weight, d_bias, None
-
-
-class BatchNorm(nn.Module):
-    """Report 4: batch norm by hand (Ioffe and Szegedy, 2015), for each channel (dimension 1); it equals torch.nn's.
-
-    In training it normalises by the mean and biased variance of the batch, and moves running_mean and running_var by
-    the fraction `momentum` towards its mean and unbiased variance (None: they are averages over all batches). In eval
-    mode it normalises by running_mean and running_var. Raises ValueError for an input of another number of dimensions,
-    and in training for a single value per channel.
-    """
-
-    dims = ()  # the numbers of dimensions that an input may have
-
-    def __init__(self, features, eps=1e-5, momentum=0.1):
-        super().__init__()
-        self.eps, self.momentum = eps, momentum
-        self.weight = nn.Parameter(torch.ones(features))
-        self.bias = nn.Parameter(torch.zeros(features))
-        self.register_buffer("running_mean", torch.zeros(features))
-        self.register_buffer("running_var", torch.ones(features))
-        self.register_buffer("num_batches_tracked", torch.tensor(0))
-
-    def forward(self, x):
-        if x.dim() not in self.dims:
-            raise ValueError(f"expected an input of {' or '.join(map(str, self.dims))} dimensions, got {x.dim()}")
-        dtype = x.dtype
-        x = x.to(torch.promote_types(dtype, self.weight.dtype))  # of bfloat16 inputs, statistics are in float32
-        if not self.training:  # x - mean first: scale * x - scale * mean would lose what both have in common
-            shape = [1, -1, 1, 1][:x.dim()]
-            centred, scale = x - self.running_mean.view(shape), self.weight * torch.rsqrt(self.running_var + self.eps)
-            return torch.addcmul(self.bias.view(shape), centred, scale.view(shape)).to(dtype)
-        n = x.numel() // x.shape[1]
-        if n < 2:
-            raise ValueError(f"expected more than 1 value per channel when training, got {tuple(x.shape)}")
-        y, mean, var = NormaliseByBatch.apply(x, self.weight, self.bias, self.eps)
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            fraction = 1 / self.num_batches_tracked.double() if self.momentum is None else self.momentum
-            self.running_mean += fraction * (mean - self.running_mean)
-            self.running_var += fraction * (var * n / (n - 1) - self.running_var)
-        return y.to(dtype)
-
-
-class BatchNorm1d(BatchNorm):
-    """Batch norm of (n, c) or (n, c, l)."""
-
-    dims = (2, 3)
-
-
-class BatchNorm2d(BatchNorm):
-    """Batch norm of (n, c, h, w)."""
-
-    dims = (4,)
-
-
-class Dropout(nn.Module):
-    """Report 4: inverted dropout by hand (Srivastava et al., 2014, section 10).
-
-    In training each value is zeroed with probability p and the others are divided by 1 - p, so that eval mode changes
-    nothing. On a CPU it draws the same values as torch.nn's. Raises ValueError unless p is between 0 and 1.
-    """
-
-    def __init__(self, p=0.5):
-        super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"dropout must be a probability between 0 and 1, not {p}")
-        self.p = p
-
-    def forward(self, x):
-        if not self.training or self.p == 0:
-            return x
-        if self.p == 1:
-            return x * 0
-        return x * torch.empty_like(x).bernoulli_(1 - self.p).div_(1 - self.p)
 
 
 class MLP(CifarNet):
@@ -622,8 +528,10 @@ def add_flags(parser):
     add("--convs", type=up_to_1000, help="convolutions in each block (vgg13, vgg16: 2,2,3,3,3; vgg19: 2,2,4,4,4)")
     add("--norm", choices=NORMS, help="batch, layer, instance or group norm (mlp, cnn: bn; others: none)")
     add("--fc-norm", choices=("none", "bn"), help="norm of the hidden linear layers (lenet5: none)")
+    add("--bn-last", action="store_true", help="batch norm behind the activation (keypoint: before it)")
     add("--dropout", type=probability, help="probability that a feature is zeroed (mlp: 0.5; cnn: 0.1; others: 0)")
     add("--dropconnect", type=probability, help="probability that a linear layer's weight is zeroed (default: 0)")
+    add("--unused", action="store_true", help="the layers that report 2's nets list and never call (lenet5: without)")
     add("--stem", choices=STEMS, help="first layers (resnet18: imagenet, torchvision's)")
     add("--order", choices=ORDERS, help=f"order of the layers in a block (cnn: {ORDERS[0]})")
     add("--init", choices=INITS, help="how the first weights are drawn (net: default, PyTorch's own)")

@@ -72,7 +72,7 @@ def fit(settings, model, dataset, state, folder, stop_reason):
             if settings.loss in losses.OF_LOGITS:
                 state.tallies["correct"][step] = losses.correct(output, y)
             elif settings.loss in losses.OF_FEATURES:
-                state.tallies["left_out"][step] = losses.left_out(y)
+                state.tallies["left_out"][step] = losses.left_out(y, settings.own_positive)
 
         if state.step < steps:  # else the run was stopped while this epoch was scored
             if norm is None:  # not clipped: that of the epoch's last gradient is worked out now
@@ -268,7 +268,7 @@ def make_optimizer(settings, model, switched=False):
         kind, lr = settings.switch_optim, settings.switch_lr
     common = {"lr": lr, "weight_decay": settings.weight_decay, "fused": True}  # fused: all parameters in one operation
     if kind == "adam":
-        return torch.optim.Adam(model.parameters(), **common)
+        return torch.optim.Adam(model.parameters(), eps=settings.adam_eps, **common)
     return torch.optim.SGD(model.parameters(), momentum=settings.momentum, **common)
 
 
@@ -310,6 +310,7 @@ def make_parser():
     add("--optim", default="sgd", choices=("sgd", "adam"), help="optimizer; adam's betas are 0.9 and 0.999")
     add("--lr", default=0.001, type=data.positive, help="learning rate")
     add("--momentum", default=0.9, type=data.fraction, help="momentum of sgd")
+    add("--adam-eps", default=1e-8, type=data.positive, help="what adam adds to the root of the mean squared gradient")
     add("--weight-decay", default=0.0, type=data.not_negative, help="adds this times w to the gradient")
     add("--clip", default=0.0, type=data.not_negative, help="clip the gradient to this norm; 0: do not")
     add("--batch-size", default=4, type=data.count, help="images in a step")

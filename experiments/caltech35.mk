@@ -181,6 +181,35 @@ run.caltech35/basic-block-euclid-more             = $(CALTECH_BLOCK) \
                                                     --init-from=caltech35/basic-block-euclid-more-features \
                                                     --freeze features --split train+addition
 
+## Ours: an image that is alone in its class in a batch as its own positive. The printed losses of the first stage would
+## fit that, and the accuracies?
+exp.own-positive = caltech35/base-cosine-features caltech35/base-cosine \
+                   caltech35/base-cosine-own-features caltech35/base-cosine-own \
+                   caltech35/basic-block-euclid-features caltech35/basic-block-euclid \
+                   caltech35/basic-block-euclid-own-features caltech35/basic-block-euclid-own
+run.caltech35/base-cosine-own-features         = $(CALTECH_BASE) $(CALTECH_COSINE) --own-positive
+want.caltech35/base-cosine-own-features        = $(want.caltech35/base-cosine-features)
+run.caltech35/base-cosine-own                  = $(CALTECH_BASE) --init-from=caltech35/base-cosine-own-features \
+                                                 --freeze features
+want.caltech35/base-cosine-own                 = $(want.caltech35/base-cosine)
+run.caltech35/basic-block-euclid-own-features  = $(CALTECH_BLOCK) $(CALTECH_EUCLID) --own-positive
+want.caltech35/basic-block-euclid-own-features = $(want.caltech35/basic-block-euclid-features)
+run.caltech35/basic-block-euclid-own           = $(CALTECH_BLOCK) \
+                                                 --init-from=caltech35/basic-block-euclid-own-features \
+                                                 --freeze features
+want.caltech35/basic-block-euclid-own          = $(want.caltech35/basic-block-euclid)
+
+## Ours: the noisy runs end 2.5 to 3.9 points below the printed ones. Did they start from the trained base?
+exp.noise-from-base                 = caltech35/noise-10 caltech35/noise-10-from-base \
+                                      caltech35/noise-30 caltech35/noise-30-from-base \
+                                      caltech35/noise-50 caltech35/noise-50-from-base
+run.caltech35/noise-10-from-base    = $(run.caltech35/noise-10) --init-from=caltech35/base
+want.caltech35/noise-10-from-base   = $(want.caltech35/noise-10)
+run.caltech35/noise-30-from-base    = $(run.caltech35/noise-30) --init-from=caltech35/base
+want.caltech35/noise-30-from-base   = $(want.caltech35/noise-30)
+run.caltech35/noise-50-from-base    = $(run.caltech35/noise-50) --init-from=caltech35/base
+want.caltech35/noise-50-from-base   = $(want.caltech35/noise-50)
+
 ## Ours: the second 20 epochs on train alone, to part what more data give from what more epochs give.
 exp.more-data                  = caltech35/base caltech35/base-more-epochs caltech35/base-lr-10
 run.caltech35/base-more-epochs = $(CALTECH_BASE) --init-from=caltech35/base

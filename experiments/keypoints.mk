@@ -58,6 +58,18 @@ want.keypoints/adam-bn-leak         = valid_loss=6
 run.keypoints/adam-bn-dropout-leak  = $(KEYPOINTS_LEAK) --dropout 0.3
 want.keypoints/adam-bn-dropout-leak = valid_loss=6
 
+## Ours: Adam at 0.01 blows up within 250 epochs. Under which settings that the report may have had does it last?
+## A larger eps, every face's copy made once, batch norm behind the PReLU as in the report's script.
+exp.adam-lasts                       = keypoints/adam keypoints/adam-eps keypoints/adam-copies-once \
+                                       keypoints/adam-lr-1e-3 keypoints/adam-bn keypoints/adam-bn-last \
+                                       keypoints/adam-bn-dropout keypoints/adam-bn-last-dropout
+run.keypoints/adam-eps               = $(KEYPOINTS_ADAM) --adam-eps 1e-4
+run.keypoints/adam-copies-once       = $(KEYPOINTS_ADAM) --copies-once
+run.keypoints/adam-bn-last           = $(KEYPOINTS_ADAM) --norm bn --bn-last
+want.keypoints/adam-bn-last          = $(want.keypoints/adam-bn)
+run.keypoints/adam-bn-last-dropout   = $(KEYPOINTS_ADAM) --norm bn --bn-last --dropout 0.3
+want.keypoints/adam-bn-last-dropout  = $(want.keypoints/adam-bn-dropout)
+
 # What stands for this report in the READMEs.
 headline.keypoints = keypoints/adam-bn best_valid_loss
 

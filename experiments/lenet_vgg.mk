@@ -106,6 +106,31 @@ exp.lenet-l2                       = lenet_vgg/fc2-bn-dropout lenet_vgg/fc2-bn-d
 run.lenet_vgg/fc2-bn-dropout-no-l2 = $(LENET_SPLIT) $(LENET_FC2) --norm bn $(LENET_99) --l2 0
 run.lenet_vgg/fc2-bn               = $(LENET_SPLIT) $(LENET_FC2) --norm bn $(LENET_99) --dropout 0
 
+# Every printed net of section 2a lists layers that it never calls. Their squares are in the L2 term and in the norm
+# that is clipped. The traces of template1 and fc3-bn-dropout coincide in print, although 0.9 and 0.99 are said.
+## Ours: the nets as they were printed, unused layers among them, and a momentum of 0.9 throughout.
+exp.lenet-unused                   = lenet_vgg/fc2-dropout lenet_vgg/fc2-dropout-unused \
+                                     lenet_vgg/fc2-bn-dropout lenet_vgg/fc2-bn-dropout-unused \
+                                     lenet_vgg/fc3-bn-dropout lenet_vgg/fc3-bn-dropout-unused \
+                                     lenet_vgg/template1 lenet_vgg/template1-unused \
+                                     lenet_vgg/template2 lenet_vgg/template2-unused
+LENET_UNUSED                       = --momentum 0.9 --unused
+run.lenet_vgg/fc2-dropout-unused   = $(run.lenet_vgg/fc2-dropout) $(LENET_UNUSED)
+want.lenet_vgg/fc2-dropout-unused  = $(want.lenet_vgg/fc2-dropout)
+run.lenet_vgg/fc2-bn-dropout-unused = $(run.lenet_vgg/fc2-bn-dropout) $(LENET_UNUSED)
+want.lenet_vgg/fc2-bn-dropout-unused = $(want.lenet_vgg/fc2-bn-dropout)
+run.lenet_vgg/fc3-bn-dropout-unused = $(run.lenet_vgg/fc3-bn-dropout) $(LENET_UNUSED)
+want.lenet_vgg/fc3-bn-dropout-unused = $(want.lenet_vgg/fc3-bn-dropout)
+run.lenet_vgg/template1-unused     = $(run.lenet_vgg/template1) $(LENET_UNUSED)
+want.lenet_vgg/template1-unused    = $(want.lenet_vgg/template1)
+run.lenet_vgg/template2-unused     = $(run.lenet_vgg/template2) $(LENET_UNUSED)
+want.lenet_vgg/template2-unused    = $(want.lenet_vgg/template2)
+
+## Ours: dropout-early's printed losses are nearly those of lr01-momentum9. Was it trained on that wide net, at 0.001?
+exp.lenet-early                    = lenet_vgg/dropout-early lenet_vgg/dropout-early-wide lenet_vgg/lr001-momentum9
+run.lenet_vgg/dropout-early-wide   = $(LENET_CLIP) --lr 0.001 --momentum 0.9 --epochs 10 $(HALF_10)
+want.lenet_vgg/dropout-early-wide  = $(want.lenet_vgg/dropout-early)
+
 # Section 2b. Clipping goes with the L2 term.
 VGG     = --data cifar10 --split random --batch-size 128 --optim sgd --lr 0.01 --momentum 0.9 --epochs 30 $(HALF_30)
 VGG13   = --model vgg13 $(VGG)

@@ -62,6 +62,11 @@ def obey(options):
         well = status.status(declared, names, options, lines=False)
     elif options.command == "status":
         status.status(declared, names, options)
+        if not options.names and not options.flags:
+            from experiments import campaign
+
+            options.seeds = []
+            print(campaign.in_words(*campaign.left(declared, options)))
     else:
         from experiments import pages
 

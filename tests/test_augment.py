@@ -497,6 +497,22 @@ def test_an_epoch_visits_every_face_twice_once_upright():
     assert not torch.equal(degrees.sort().values, other.draws["degrees"].sort().values)
 
 
+def test_copies_made_once_are_rotated_alike_in_every_epoch():
+    d = data.load("faces21", synthetic=True)
+    angles = []
+    for epoch in (1, 2):
+        plan = data.plan_epoch(settings("--rotated-copies 15 --copies-once"), d, epoch)
+        degrees = plan.draws["degrees"]
+        upright = degrees == 0
+        assert torch.equal(plan.indices[upright].sort().values, d.train)
+        assert torch.equal(plan.indices[~upright].sort().values, d.train)
+        angles.append(dict(zip(plan.indices[~upright].tolist(), degrees[~upright].tolist())))
+    assert angles[0] == angles[1] and len(set(angles[0].values())) == len(d.train)
+    assert max(map(abs, angles[0].values())) <= 15
+    other = data.plan_epoch(settings("--rotated-copies 15 --copies-once", seed=1), d, 1).draws["degrees"]
+    assert not torch.equal(other.sort().values, degrees.sort().values)
+
+
 def test_an_epoch_of_small_batches_has_some_without_a_rotated_face():
     d = data.load("faces21", synthetic=True)
     plan = data.plan_epoch(settings("--rotated-copies 15", batch_size=4), d, 1)

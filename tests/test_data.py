@@ -18,6 +18,7 @@ from data_files import (alone, assert_sentences, caltech_folder, faces_folder, i
 from PIL import Image
 
 import data
+import train
 from experiments import readers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -382,19 +383,52 @@ def test_unknown_names_list_the_choices():
         data.load("faces21", synthetic=True, split="random")
 
 
+# ---- compressed again ----------------------------------------------------------------------------------------------
+
+def by_pil(image, quality, by):
+    """A uint8 image (3, h, w) after one compression as a JPEG file, moved by so many pixels before."""
+    side, file = image.shape[1], io.BytesIO()
+    moved = np.pad(image.permute(1, 2, 0).numpy(), ((by, by), (by, by), (0, 0)), mode="edge")
+    Image.fromarray(moved).save(file, "JPEG", quality=quality)
+    return torch.tensor(np.asarray(Image.open(file)))[by:by + side, by:by + side].permute(2, 0, 1)
+
+
+def test_images_compressed_again_lose_more_on_another_grid_than_on_their_own():
+    def loss(a, b):
+        return (a.float() - b.float()).square().mean().item()
+
+    drawn = data.load("cifar10", synthetic=True).images[:40]
+    once = torch.stack([by_pil(image, 75, 0) for image in drawn])
+    again = readers.compressed(once, 75)
+    assert again.shape == once.shape and again.dtype == torch.uint8 and again.is_contiguous()
+    assert torch.equal(again[3], by_pil(once[3], 75, 4))
+    same_grid = torch.stack([by_pil(image, 75, 0) for image in once])
+    assert loss(again, once) > 4 * loss(same_grid, once)
+    assert loss(readers.compressed(once, 10), once) > loss(again, once)
+
+
+def test_a_run_compresses_every_image_and_leaves_the_labels():
+    plain, again = (data.for_run(train.parse(["--synthetic", *flags])) for flags in ([], ["--jpeg-again", "75"]))
+    assert torch.equal(plain.targets, again.targets) and plain.fingerprint == again.fingerprint
+    for part in (plain.train, plain.valid, plain.test):
+        assert (plain.images[part] != again.images[part]).flatten(1).any(1).all()
+
+
 # ---- mean and deviation ---------------------------------------------------------------------------------------------
 
 def test_means_and_deviations_are_the_published_ones():
     from torchvision.models import ResNet18_Weights
     imagenet = ResNet18_Weights.IMAGENET1K_V1.transforms()
     assert data.MEAN_STD == {"half": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]), "imagenet": (imagenet.mean, imagenet.std),
-                             "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])}
+                             "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+                             "copied": ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])}
 
 
 @pytest.mark.parametrize("name, normalise, mean, std", [
     ("cifar10", None, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
     ("cifar10", "half", [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
     ("cifar10", "cifar10", [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+    ("cifar10", "copied", [0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]),
     ("cifar10", "imagenet", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
 def test_class_images_are_normalised_as_asked(name, normalise, mean, std):
     d = data.load(name, synthetic=True, normalise=normalise)
@@ -585,8 +619,8 @@ def parsed(flags):
 DEFAULTS = {
     "data": "cifar10", "data_dir": "data", "synthetic": False, "split": "random", "side": 112, "normalise": "half",
     "flip": False, "pad_crop": 0, "autoaugment": 0.0, "augmix": 0.0, "input_noise": 0.0, "input_dropout": 0.0,
-    "rotated_copies": 0.0, "rotation": 0.0, "label_noise": 0.0, "clean_by": None, "clean_share": 0.0,
-    "drop_last": False, "init_from": None, "pretrained": False}
+    "jpeg_again": 0, "rotated_copies": 0.0, "copies_once": False, "rotation": 0.0, "label_noise": 0.0, "clean_by": None,
+    "clean_share": 0.0, "drop_last": False, "init_from": None, "pretrained": False}
 
 
 def test_defaults_are_report_2as():
@@ -618,6 +652,8 @@ def test_split_and_normalisation_follow_the_data_set(name, split, normalise):
     ("--clean-by a/b --clean-share 0.1 --pretrained", "excludes --init-from and --pretrained"),
     ("--data faces21 --clean-by a/b --clean-share 0.1", "is for classes"),
     ("--rotation 15 --rotated-copies 15", "--rotation and --rotated-copies exclude each other"),
+    ("--copies-once", "it needs --rotated-copies"), ("--data faces21 --copies-once", "it needs --rotated-copies"),
+    ("--jpeg-again 96", "at least 0 and at most 95"), ("--data faces21 --jpeg-again 75", "is for class images"),
     ("--autoaugment 0.6 --augmix 0.6", "--autoaugment and --augmix exclude each other"),
     ("--data faces21 --flip", "--flip would move the faces away from their landmarks"),
     ("--data faces21 --flip --pad-crop 4", "--flip and --pad-crop would move"),
@@ -641,6 +677,8 @@ def test_flags_that_make_no_sense_are_refused(flags, words):
     ("--rotation 180", {"rotation": 180}),
     ("--data faces21 --rotated-copies 15", {"rotated_copies": 15}), ("--data faces21 --rotation 15", {"rotation": 15}),
     ("--flip --pad-crop 16 --autoaugment 1", {"flip": True, "pad_crop": 16, "autoaugment": 1}),
+    ("--data faces21 --rotated-copies 15 --copies-once", {"copies_once": True}),
+    ("--jpeg-again 75", {"jpeg_again": 75}),
     ("--augmix 1 --label-noise 1", {"augmix": 1, "label_noise": 1}), ("--drop-last", {"drop_last": True}),
     ("--data faces21 --input-noise 9 --input-dropout 0.5", {"input_noise": 9, "input_dropout": 0.5}),
     ("--synthetic --data-dir x", {"synthetic": True, "data_dir": "x"})])

@@ -119,8 +119,9 @@ QUICK = {"cifar10": ("lenet5", "lenet5", "net", "mlp", "cnn"), "caltech35": ("ba
 SLOW = ("resnet18", "vgg13", "vgg16", "vgg19", "nin", "googlenet", "vgg16_imagenet")
 WRONG = ("nan", "-1", "none of these", "1e39", "0,0")
 
-# Flags that any net may get, each with the values that make sense at least with some others.
+# Flags that any net may get, each with the values that make sense at least with some others; () for one that has none.
 VALUES = {
+    "--bn-last": (), "--unused": (), "--adam-eps": ("1e-4", "1e-37"), "--jpeg-again": ("0", "75"),
     "--norm": models.NORMS, "--dropout": ("0", "0.5", "0.999"), "--dropconnect": ("0", "0.5"),
     "--act": models.ACTIVATIONS, "--pool": models.POOLINGS, "--channels": ("6,16", "1,1", "3"),
     "--kernels": ("5,5", "1,1", "29,3"),
@@ -142,7 +143,8 @@ VALUES = {
     "--seed": ("0", str(2**63 - 1)), "--early-stop": ("0", "1"),
     "--test-weights": ("final", "best", "none"), "--protocol": ("default", "report"), "--valid-rotation": ("10",),
     "--device": ("cpu", "cuda"), "--save-every": ("0", "1e9"), "--stop-after": ("1h",), "--stop-at": (str(2**40),)}
-SWITCHES = ("--flip", "--drop-last", "--test-each-epoch", "--deterministic", "--restart", "--pretrained")
+SWITCHES = ("--flip", "--drop-last", "--test-each-epoch", "--deterministic", "--restart", "--pretrained",
+            "--copies-once", "--own-positive")
 
 
 def combination(number, seed=SEED):
@@ -164,7 +166,9 @@ def combination(number, seed=SEED):
         else:
             chance = 0.002 if flag in nets else 0.05
         if draw.random() < chance:
-            words += [flag, draw.choice(WRONG if draw.random() < 0.02 else tuple(values))]
+            words.append(flag)
+            if values:
+                words.append(draw.choice(WRONG if draw.random() < 0.02 else tuple(values)))
     words += [switch for switch in SWITCHES if draw.random() < 0.04]
     if quick and model in ("lenet5", "mlp") and draw.random() < 0.1:
         words.append("--bf16")  # slow on processors that have no such instructions

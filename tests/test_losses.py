@@ -95,12 +95,12 @@ def cosine(a, b):
     return sum(x * y for x, y in zip(a, b)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
 
 
-def by_brute_force(features, labels, loss, margin):
+def by_brute_force(features, labels, loss, margin, own_positive=False):
     """The mean over anchors of the largest loss of all their triplets, and the number of images that are no anchors."""
     points, labels = features.tolist(), labels.tolist()
     of_anchors = []
     for a in range(len(labels)):
-        positives = [p for p in range(len(labels)) if labels[p] == labels[a] and p != a]
+        positives = [p for p in range(len(labels)) if labels[p] == labels[a] and (own_positive or p != a)]
         negatives = [n for n in range(len(labels)) if labels[n] != labels[a]]
         triplets = [max(0, loss(points[a], points[p], points[n]) + margin) for p in positives for n in negatives]
         if triplets:
@@ -115,12 +115,25 @@ TRIPLETS = {losses.triplet_cosine: lambda a, p, n: cosine(a, n) - cosine(a, p),
 
 @pytest.mark.parametrize("loss", TRIPLETS)
 @pytest.mark.parametrize("margin", [0.0, 0.25, 3.0])
+@pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("n, classes, seed", [(12, 4, 0), (12, 9, 1), (6, 1, 2), (2, 2, 3), (1, 1, 4), (30, 3, 5)])
-def test_triplet_losses_are_the_hardest_of_all_triplets(loss, margin, n, classes, seed):
+def test_triplet_losses_are_the_hardest_of_all_triplets(loss, margin, n, classes, seed, own):
     features, labels = batch(n, 5, classes, seed)
-    expected, alone = by_brute_force(features, labels, TRIPLETS[loss], margin)
-    assert math.isclose(loss(features, labels, margin).item(), expected, rel_tol=1e-10, abs_tol=1e-12)
-    assert losses.left_out(labels) == alone
+    expected, alone = by_brute_force(features, labels, TRIPLETS[loss], margin, own)
+    assert math.isclose(loss(features, labels, margin, own).item(), expected, rel_tol=1e-10, abs_tol=1e-12)
+    assert losses.left_out(labels, own) == alone
+
+
+def test_an_image_that_is_its_own_positive_adds_nearly_nothing_and_counts():
+    """Of four images, two are alone in their class: the mean of the other two is halved where those are far away."""
+    features = torch.tensor([[1.0, 0], [0, 1], [-1, 0.1], [-1, -0.1]], dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1, 2])
+    assert losses.left_out(labels) == 2 and losses.left_out(labels, own_positive=True) == 0
+    apart = losses.triplet_cosine(features[:3], labels[:3], 0.25)
+    alone = losses.triplet_cosine(features[:3], labels[:3], 0.25, own_positive=True)
+    assert math.isclose(alone.item(), apart.item() * 2 / 3, rel_tol=1e-12)
+    distances = losses.triplet_euclid(features[:3], labels[:3], 0.25, own_positive=True).item()
+    assert math.isclose(distances, losses.triplet_euclid(features[:3], labels[:3], 0.25).item() * 2 / 3, rel_tol=1e-12)
 
 
 def test_triplet_losses_by_hand():
@@ -232,10 +245,11 @@ def resolve(line):
 
 
 def test_defaults_of_the_flags():
-    assert vars(make_parser().parse_args([])) == {"loss": None, "margin": 0.25, "l2": 0.0, "label_smoothing": 0.0,
-                                                  "data": "cifar10"}
+    assert vars(make_parser().parse_args([])) == {"loss": None, "margin": 0.25, "own_positive": False, "l2": 0.0,
+                                                  "label_smoothing": 0.0, "data": "cifar10"}
     (group,) = [g for g in make_parser()._action_groups if g.title == "loss"]
-    assert [action.dest for action in group._group_actions] == ["loss", "margin", "l2", "label_smoothing"]
+    assert [action.dest for action in group._group_actions] == ["loss", "margin", "own_positive", "l2",
+                                                                   "label_smoothing"]
     assert all(action.help for action in group._group_actions) and "--l2 LAMBDA" in make_parser().format_help()
 
 
@@ -259,6 +273,8 @@ def test_every_loss_of_classes_can_be_named(data, loss):
     ("--data caltech35 --loss mse", "--loss mse is for landmarks; caltech35 has classes"),
     *((f"--label-smoothing 0.1 --loss {loss}", f"--label-smoothing is for cross-entropy, not for {loss}")
       for loss in ("square", "mean-square", *losses.OF_FEATURES)),
+    *((f"--own-positive --loss {loss}", f"--own-positive is for triplet-cosine and triplet-euclid, not for {loss}")
+      for loss in losses.OF_LOGITS),
     ("--data faces21 --label-smoothing 0.1", "--label-smoothing is for cross-entropy, not for mse")])
 def test_losses_that_contradict_the_data_or_label_smoothing_are_refused_with_a_sentence(line, words):
     with pytest.raises(ValueError) as e:
@@ -293,7 +309,8 @@ def test_values_that_no_flag_can_have_are_refused(line, words, capsys):
 
 
 def made(training=True, **changed):
-    return losses.make(SimpleNamespace(**{"margin": 0.25, "label_smoothing": 0.0, **changed}), training)
+    settings = {"margin": 0.25, "own_positive": False, "label_smoothing": 0.0, **changed}
+    return losses.make(SimpleNamespace(**settings), training)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -16,8 +16,8 @@ from experiments import declarations, pages, runs
 from makes import copy_project, edit, forks, fresh, make, result, tree, would_train  # noqa: F401 (fresh is a fixture)
 
 REPORTS = ("caltech35", "keypoints", "lenet_vgg", "mlp_cnn", "net")
-TARGETS = {"quickstart", "test", "smoke", "all", "train", "list", "status", "show", "redo", "report", "bench",
-           "torture", "clean", "help"}
+TARGETS = {"quickstart", "test", "smoke", "all", "train", "campaign", "list", "status", "show", "redo", "report",
+           "bench", "torture", "clean", "help"}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import losses
 import models
 
 
@@ -56,6 +57,7 @@ CLASSIC = {"channels": (6, 16), "kernels": (5, 5), "fc": (120, 84)}
     ("lenet5", CLASSIC, by_hand(*SMALL), 62_006),
     ("lenet5", {"fc": (128,)}, by_hand([(3, 16, 5), (16, 36, 3)], [(1296, 128), (128, 10)]), 173_742),
     ("lenet5", {"norm": "bn", "dropout": 0.5}, by_hand(*WIDE, 0, (16, 36)), 185_910),
+    ("lenet5", {"unused": True}, by_hand(*WIDE, 0, (128, 96)), 186_254),
     ("lenet5", {"norm": "gn", "fc_norm": "bn", "dropconnect": 0.5}, by_hand(*WIDE, 0, (16, 36, 128, 96)), 186_358),
     ("net", {}, by_hand(*SMALL), 62_006),
     ("net", {"norm": "bn", "init": "kaiming"}, by_hand(*SMALL, 0, (6, 16, 120)), 62_290),
@@ -475,6 +477,35 @@ def test_bases_features_are_taken_before_batch_norm_and_relu():
     assert kinds(*model.classifier) == ["BatchNorm1d", "ReLU", "Linear", "BatchNorm1d", "ReLU", "Linear"]
 
 
+@pytest.mark.parametrize("fc, layers", [((128, 96), 2), ((128,), 4)])
+def test_unused_layers_change_no_output_and_learn_by_the_l2_term_alone(fc, layers):
+    nets = []
+    for unused in (False, True):
+        torch.manual_seed(3)
+        nets.append(models.build("lenet5", act="relu", norm="bn", fc=fc, unused=unused))
+    plain, model = nets
+    x, y = torch.randn(4, 3, 32, 32), torch.arange(4)
+    assert torch.equal(plain(x), model(x)) and models.classifier_of(model) is model.fc[-1]
+    assert len(model.unused) == layers
+    F.cross_entropy(model(x), y).backward()
+    assert all(p.grad is None for p in model.unused.parameters())
+    of_used = losses.add_l2(plain.parameters(), 0.01)
+    of_all = losses.add_l2(model.parameters(), 0.01)
+    squares = sum(p.square().sum() for p in model.unused.parameters())
+    assert squares >= 128 + 96 and torch.isclose(of_all - of_used, 0.01 * squares, rtol=1e-4)
+    assert all(torch.allclose(p.grad, 0.02 * p) for p in model.unused.parameters())
+
+
+def test_batch_norm_behind_the_activation():
+    before, behind = (models.build("keypoint", norm="bn", bn_last=last) for last in (False, True))
+    for name in ("conv1_1", "conv2_2", "conv3_2"):
+        assert kinds(*getattr(before, name)) == ["Conv2d", "BatchNorm2d", "PReLU"]
+        assert kinds(*getattr(behind, name)) == ["Conv2d", "PReLU", "BatchNorm2d"]
+    assert kinds(*behind.conv2_1) == ["Conv2d", "PReLU"]
+    with pytest.raises(ValueError, match="--bn-last .* needs --norm bn"):
+        models.build("keypoint", bn_last=True)
+
+
 @pytest.mark.parametrize("name", models.CHANNELS_LAST)
 def test_channels_last_is_only_a_layout(name):
     torch.manual_seed(0)
@@ -700,8 +731,8 @@ def test_the_largest_kernels_that_leave_a_pixel_make_a_net():
 
 
 def test_flags_of_a_net_are_its_arguments():
-    assert models.flags_of("keypoint") == {"norm": "none", "dropout": 0.0}
-    assert models.flags_of("keypoint") == models.flags_of("nin") == models.flags_of("googlenet")
+    assert models.flags_of("keypoint") == {"norm": "none", "bn_last": False, "dropout": 0.0}
+    assert models.flags_of("nin") == models.flags_of("googlenet") == {"norm": "none", "dropout": 0.0}
     assert models.flags_of("vgg13") == {"convs": (2, 2, 3, 3, 3), "norm": "none", "dropout": 0.0, "dropconnect": 0.0}
     assert models.flags_of("vgg16") == models.flags_of("vgg13")
     assert models.flags_of("vgg19") == {**models.flags_of("vgg13"), "convs": (2, 2, 4, 4, 4)}
@@ -733,7 +764,7 @@ def resolve(line):
 
 
 ALL_FLAGS = {"act", "pool", "channels", "kernels", "fc", "convs", "norm", "fc_norm", "dropout", "dropconnect", "stem",
-             "order", "init"}
+             "order", "init", "bn_last", "unused"}
 
 
 def test_every_flag_of_a_net_can_be_typed_and_has_no_default_of_its_own():
@@ -758,10 +789,11 @@ def test_flags_that_are_not_given_are_the_nets_own_or_none(name):
 
 def test_flags_that_are_given_are_kept():
     flags = resolve("--act tanh --pool max --channels 6,16 --kernels 3,7 --fc 120 --norm gn --fc-norm bn --dropout 0 "
-                    "--dropconnect 0.5")
+                    "--dropconnect 0.5 --unused")
     assert {flag: getattr(flags, flag) for flag in models.flags_of("lenet5")} == {
         "act": "tanh", "pool": "max", "channels": (6, 16), "kernels": (3, 7), "fc": (120,), "norm": "gn",
-        "fc_norm": "bn", "dropout": 0.0, "dropconnect": 0.5}
+        "fc_norm": "bn", "dropout": 0.0, "dropconnect": 0.5, "unused": True}
+    assert resolve("--model keypoint --norm bn --bn-last").bn_last is True
     assert resolve("--model mlp --dropout 0 --norm none").dropout == 0.0  # not the net's own 0.5
     assert resolve("--model vgg13 --convs 1,1,1,1,1").convs == (1, 1, 1, 1, 1)
     assert resolve("--model net --init kaiming").init == "kaiming"
@@ -771,9 +803,9 @@ def test_flags_that_are_given_are_kept():
 
 @pytest.mark.parametrize("line, words", [
     ("--stem cifar", "lenet5 has no --stem; it takes --act, --pool, --channels, --kernels, --fc, --norm, --dropout, "
-                     "--fc-norm, --dropconnect"),
+                     "--fc-norm, --dropconnect, --unused"),
     ("--model nin --fc-norm bn", "nin has no --fc-norm; it takes --norm, --dropout"),
-    ("--model keypoint --act relu", "keypoint has no --act; it takes --norm, --dropout"),
+    ("--model keypoint --act relu", "keypoint has no --act; it takes --norm, --bn-last, --dropout"),
     ("--model resnet18 --act relu", "resnet18 has no --act; it takes --stem"),
     ("--model vgg16_imagenet --norm bn", "vgg16_imagenet has no --norm; it takes none of these flags"),
     ("--model base --dropout 0.1", "base has no --dropout; it takes none of these flags"),

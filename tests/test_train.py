@@ -196,9 +196,11 @@ def updates_of(flags, steps=3, switched=False):
     return settings, parameters, gradients
 
 
-@pytest.mark.parametrize("flags, switched", [("--optim adam --lr 0.01 --weight-decay 0.1", False),
-                                             ("--switch-optim adam --switch-lr 0.01 --weight-decay 0.1", True)])
-def test_adam_worked_out_by_hand(flags, switched):
+@pytest.mark.parametrize("flags, switched, eps", [
+    ("--optim adam --lr 0.01 --weight-decay 0.1", False, 1e-8),
+    ("--switch-optim adam --switch-lr 0.01 --weight-decay 0.1", True, 1e-8),
+    ("--optim adam --lr 0.01 --weight-decay 0.1 --adam-eps 0.01", False, 0.01)])
+def test_adam_worked_out_by_hand(flags, switched, eps):
     """Kingma and Ba (2015) with betas 0.9 and 0.999; the weight decay is added to the gradient."""
     _, parameters, gradients = updates_of(flags, switched=switched)
     w, first, second = parameters[0], 0, 0
@@ -206,7 +208,7 @@ def test_adam_worked_out_by_hand(flags, switched):
         gradient = gradient + 0.1 * w
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2
-        w = w - 0.01 * (first / (1 - 0.9**step)) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
+        w = w - 0.01 * (first / (1 - 0.9**step)) / ((second / (1 - 0.999**step)).sqrt() + eps)
         assert torch.allclose(parameters[step], w, rtol=0, atol=2e-5)
         assert (parameters[step] - parameters[step - 1]).abs().max() > 1e-3
 
