@@ -9,7 +9,7 @@ what is long folded; then the findings and what differs from the report, written
 import collections
 from pathlib import Path
 
-from experiments import claims, costs, declarations, figures, findings, overview, records, runs, torture_page
+from experiments import claims, costs, declarations, figures, findings, off, overview, records, runs, torture_page
 from experiments.tables import parts, precision_table, printed
 from experiments.words import is_fraction, legend, markdown, measured, printed_number
 
@@ -126,8 +126,13 @@ def page(declared, report, found, pairs=()):
     if pairs:
         lines += ["## What bfloat16 costs", "", "The same run and seed in both precisions.", "",
                   precision_table(pairs), ""]
-    for title, text in prose["sections"]:
-        lines += [f"## {title}", "", findings.filled(text, report, declared, found), ""]
+    sections = dict(prose["sections"])
+    are_off = off.section(declared, report, found)
+    if are_off:
+        sections.setdefault(off.TITLE, "")
+    for title, text in sections.items():
+        lines += [f"## {title}", "", *(are_off if title == off.TITLE else [])]
+        lines += [findings.filled(text, report, declared, found), ""] if text else []
     lines += ["## Where the numbers come from", "", provenance(mine), ""]
     return "\n".join(lines)
 

@@ -1,0 +1,157 @@
+"""Which printed numbers are not what is measured: those that are off by more than two deviations over the seeds.
+
+    make report                                  # a table of them in each results/REPORT.md, above what explains them
+    python -m pytest -q tests/test_off.py
+
+A printed number stands for all that would be printed so: 0.563 for 0.5625 to 0.5635, an accuracy of report 2, which is
+cut off, for 0.64 to 0.65. Off is what the mean over the seeds lies beyond that, in sample deviations of the run; of a
+single seed in the median deviation of that quantity over the runs of the report that have several.
+"""
+import decimal
+import math
+import statistics
+from typing import NamedTuple
+
+from experiments import declarations
+from experiments.records import number, value
+from experiments.words import family_of, in_words, is_fraction, markdown, printed_number
+
+MOST = 2.0  # deviations
+CUT_OFF = ("lenet_vgg",)  # reports whose accuracies are cut off, not rounded
+TITLE = "Printed numbers that are off"
+HEAD = ["run", "number", "printed", "measured", "seeds", "deviations", "numbers off"]
+ABOUT = """\
+Off: the mean over the seeds lies more than two of their sample deviations beyond what would be printed so; of a single
+seed (*) two median deviations of that quantity over this report's runs. Of each run the number that is furthest off,
+and how many of its printed numbers of that kind are. Below a run: others of ours, beside the same printed numbers."""
+
+
+class Compared(NamedTuple):
+    """A printed number beside what was measured."""
+
+    wanted: declarations.Wanted
+    mean: float  # nan where the runs diverged
+    deviation: float | None  # over the seeds; None for one
+    seeds: int
+    beyond: float  # how far the mean lies outside what would be printed so
+
+    def times(self, usual):
+        """Beyond, in deviations: the run's own or, of a single seed, the usual one. None where there is none."""
+        deviation = self.deviation if self.seeds > 1 else usual
+        if self.beyond in (0, math.inf):
+            return self.beyond
+        if deviation is None:
+            return None
+        return self.beyond / deviation if deviation else math.inf
+
+
+def printed_range(report, wanted):
+    """The lowest and the highest number that would be printed so."""
+    low, high = min(wanted.ends()), max(wanted.ends())
+    unit = 10.0 ** max(decimal.Decimal(end).as_tuple().exponent for end in wanted.text.split(".."))
+    if report in CUT_OFF and is_fraction(wanted.quantity):
+        return low, high + unit
+    return low - unit / 2, high + unit / 2
+
+
+def compared(report, wanted, records):
+    """A printed number beside these records of a run, Compared; None where none of them has it."""
+    metric = wanted.quantity if wanted.epoch is None else f"{wanted.quantity}@{wanted.epoch}"
+    found = [value(record, metric) for record in records]
+    numbers = [x for x in found if x is not None]
+    if not numbers and not any(record["status"] == "diverged" for record in records):
+        return None
+    mean = statistics.mean(numbers) if numbers else math.nan
+    deviation = statistics.stdev(numbers) if len(numbers) > 1 else None
+    if wanted.text == "nan" or not numbers:
+        beyond = 0.0 if math.isnan(mean) == (wanted.text == "nan") else math.inf
+    else:
+        low, high = printed_range(report, wanted)
+        beyond = max(low - mean, mean - high, 0.0)
+        beyond = 0.0 if beyond < 1e-9 else beyond
+    return Compared(wanted, mean, deviation, len(numbers) or len(records), beyond)
+
+
+def of_run(declared, run, found):
+    """{family: [Compared, ...]} of a run's printed numbers that were measured.
+
+    Of two quantities of a family, of which the report printed one, the nearer one counts at each epoch.
+    """
+    report, records = declarations.report_of(run), [record for record in found if record["run"] == run]
+    nearest = {}
+    for wanted in declarations.wanted(declared, run):
+        one = compared(report, wanted, records) if records else None
+        key = family_of(wanted.quantity), wanted.epoch
+        if one and (key not in nearest or one.beyond < nearest[key].beyond):
+            nearest[key] = one
+    families = {}
+    for (family, _), one in nearest.items():
+        families.setdefault(family, []).append(one)
+    return families
+
+
+def is_ours(declared, run):
+    """Is a run in no comparison but those of ours?"""
+    of_run = [name for name, names in declared["exp"].items() if run in names]
+    return all((declared["about"][name] or "").startswith("Ours") for name in of_run)
+
+
+def rows(declared, report, found):
+    """The rows of the table on a report: of each run of its own that is off, and of those that stand for it."""
+    mine = [run for run in declarations.trained(declared) if declarations.report_of(run) == report]
+    numbers = {run: of_run(declared, run, found) for run in mine}
+    deviations = {}
+    for of_family in numbers.values():
+        for family, several in of_family.items():
+            deviations.setdefault(family, []).extend(one.deviation for one in several if one.deviation)
+    usual = {family: statistics.median(known) for family, known in deviations.items() if known}
+    lines = []
+    for run in mine:
+        if is_ours(declared, run):
+            continue
+        for family, several in numbers[run].items():
+            if any(is_off(one, usual.get(family)) for one in several):
+                lines.append(row(declarations.short(run), several, usual.get(family)))
+                lines += [row(f"– {declarations.short(other)}", numbers[other][family], usual.get(family))
+                          for other in mine if other != run and is_ours(declared, other) and family in numbers[other]
+                          and declared["want"][other] == declared["want"][run]]
+    return lines
+
+
+def is_off(one, usual):
+    """Is a number off by more than MOST deviations?"""
+    times = one.times(usual)
+    return times is not None and times > MOST
+
+
+def row(name, several, usual):
+    """The cells of a run: of its numbers of one kind the one that is furthest off."""
+    def how_far(one):
+        times = one.times(usual)
+        return -1 if times is None else times
+
+    worst = max(several, key=how_far)
+    times, quantity = worst.times(usual), worst.wanted.quantity
+    words = in_words(quantity) + (f", epoch {worst.wanted.epoch}" if worst.wanted.epoch else "")
+    unit = " %" if is_fraction(quantity) else ""
+    measured = "diverged"
+    if not math.isnan(worst.mean):
+        deviation = f" ± {said(quantity, worst.deviation)}" if worst.deviation else ""
+        measured = said(quantity, worst.mean) + deviation + unit
+    if times is None or math.isinf(times):  # no deviation to measure by, or one of the two diverged
+        off = "–"
+    else:
+        off = ("over 100" if times > 100 else f"{times:.1f}") + ("" if worst.seeds > 1 else " *")
+    return [name, words, printed_number(quantity, worst.wanted.text) + unit, measured, worst.seeds, off,
+            f"{sum(is_off(one, usual) for one in several)} of {len(several)}"]
+
+
+def said(quantity, x):
+    """A number of a quantity, without its unit."""
+    return f"{100 * x:.1f}" if is_fraction(quantity) else number(x)
+
+
+def section(declared, report, found):
+    """The table on a report's page, Markdown lines; [] where no printed number is off."""
+    lines = rows(declared, report, found)
+    return [ABOUT, "", markdown(HEAD, lines), ""] if lines else []
