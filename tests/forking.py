@@ -1,8 +1,9 @@
 """An interpreter for the many runs that tests let make start: one process imports torch, then forks for each of them.
 
 A run of two steps takes 0.1 s; to import torch takes 3 s of a core. The stand-in is called as Python is. It hands the
-scripts that need torch to the process that has it, with its arguments, environment, folder and open files, passes
-signals on to the fork and ends as that does. Anything else it leaves to Python itself.
+scripts that need torch to the process that has it, with its arguments, environment, folder, open files and the largest
+size of a file (ulimit -f), passes signals on to the fork and ends as that does. Anything else it leaves to Python
+itself.
 
     python = forking.interpreter(Path("/tmp/x"))  # the stand-in, a file; the process that forks ends with this one
 """
@@ -10,6 +11,7 @@ import array
 import contextlib
 import json
 import os
+import resource
 import runpy
 import select
 import signal
@@ -18,10 +20,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-NEED_TORCH = ("train.py", "experiments/report.py")
+ROOT = Path(__file__).resolve().parent.parent
+NEED_TORCH = ("train.py", "experiments/report.py", "experiments/bench.py")
 
 STAND_IN = r"""#!{python} -IS
-import array, json, os, signal, socket, sys
+import array, json, os, resource, signal, socket, sys
 
 if sys.argv[1:2] == [] or sys.argv[1] not in {scripts!r}:
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
@@ -32,7 +35,8 @@ for number in (signal.SIGTERM, signal.SIGINT):
 os.umask(mask := os.umask(0))
 files = [int(name) for name in os.listdir("/proc/self/fd")]
 files = [file for file in files if file != server.fileno() and os.path.exists("/proc/self/fd/%d" % file)]
-job = json.dumps([sys.argv[1:], dict(os.environ), os.getcwd(), mask, files]).encode()
+largest = resource.getrlimit(resource.RLIMIT_FSIZE)
+job = json.dumps([sys.argv[1:], dict(os.environ), os.getcwd(), mask, largest, files]).encode()
 server.sendmsg([job], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))])
 code = int(server.recv(99))
 if code < 0:
@@ -50,7 +54,8 @@ def interpreter(folder):
         listener.listen(100)
         words = [sys.executable, __file__, str(listener.fileno()), str(os.getpid())]
         subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[listener.fileno()])
-    script.write_text(STAND_IN.format(python=sys.executable, scripts=NEED_TORCH, address=str(address)))
+    scripts = (*NEED_TORCH, *(str(ROOT / name) for name in NEED_TORCH))
+    script.write_text(STAND_IN.format(python=sys.executable, scripts=scripts, address=str(address)))
     script.chmod(0o755)
     return script
 
@@ -102,12 +107,13 @@ def serve(listener, parent):
 
 
 def become(job, files):
-    """Gives this process the caller's environment, folder, umask and open files. Returns its command line."""
-    words, environment, folder, mask, numbers = job
+    """Gives this process the caller's environment, folder, umask, limit and open files. Returns its command line."""
+    words, environment, folder, mask, largest, numbers = job
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     os.umask(mask)
+    resource.setrlimit(resource.RLIMIT_FSIZE, largest)
     highest = max([*numbers, *files]) + 1
     moved = [(number, os.dup2(file, highest + place)) for place, (number, file) in enumerate(zip(numbers, files))]
     for file in files:

@@ -55,8 +55,13 @@ run.tiny/long  = --synthetic --batch-size 100 --epochs 100000
 # ---- a project to make things in ------------------------------------------------------------------------------------
 
 def copy_project(folder):
-    """Copies the project without its tests, data and reports into a new folder; what is declared there is TINY."""
+    """Copies the project without its tests, data and reports into a new folder; what is declared there is TINY.
+
+    Its synthetic images are fewer: what is trained there need not be good.
+    """
     torture_round.copy_project(folder, "tiny", TINY)
+    edit(folder, "(2000, 0, 500)", "(400, 0, 100)", "data.py")
+    edit(folder, "(560, 140, 140, 280)", "(140, 35, 70, 70)", "data.py")
     return folder
 
 

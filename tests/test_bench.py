@@ -18,6 +18,7 @@ import models
 import train
 from conftest import ROOT
 from experiments import bench, bench_page, declarations, reported_way, timing
+from makes import forks
 
 SOME = torch.tensor([0, 1, 7, 160, 319])  # of both label.txt files
 BASE = declarations.declarations()["run"]["caltech35/base"].split()
@@ -279,7 +280,8 @@ def test_a_process_of_our_own_ends_with_the_one_that_started_it():
         time.sleep(0.05)
 
 
-def test_a_command_that_fails_is_named():
+def test_a_command_that_fails_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(forks()))
     with pytest.raises(SystemExit, match="ended with 2: train.py: .*sigmoido"):
         timing.trainings([["--act", "sigmoido"]], 1)
 
@@ -373,30 +375,31 @@ def test_the_committed_page_is_made_from_the_committed_figures():
         assert math.isclose(row["ratio"], row["ours"]["median"] / row["reported"]["median"], rel_tol=0.01)
 
 
-def look(folder, *words):
+def look(folder, data_dir, *words):
     """Runs bench.py with little to do; returns (exit code, what it printed)."""
-    command = [sys.executable, ROOT / "experiments" / "bench.py", "--data-dir", folder / "data", "--images", "32",
-               "--rounds", "1", "--threads", "1", *words]
+    command = [forks(), ROOT / "experiments" / "bench.py", "--data-dir", data_dir, "--images", "32", "--rounds", "1",
+               "--threads", "1", *words]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     return done.returncode, done.stdout + done.stderr
 
 
 def test_the_script_looks_without_any_data(tmp_path):
-    code, printed = look(tmp_path, "--reports", "--only", "every face")
+    code, printed = look(tmp_path, tmp_path / "data", "--reports", "--only", "every face")
     assert code == 0, printed
     assert "| keypoint, every face " in printed and "s an epoch: round 1 of 1" in printed
     assert "Generated images: caltech35, cifar10, faces21." in printed and "A quick look" in printed
     assert not list(tmp_path.iterdir())
 
 
-def test_the_script_writes_its_figures_and_leaves_those_of_other_parts(tmp_path):
+def test_the_script_writes_its_figures_and_leaves_those_of_other_parts(tmp_path, root):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/bench.json").write_text(json.dumps({"cores": part()}))
-    code, printed = look(tmp_path, "--l2", "--out", "out")
+    code, printed = look(tmp_path, root, "--l2", "--out", "out")
     assert code == 0, printed
     content = json.loads((tmp_path / "out/bench.json").read_text())
     assert list(content) == ["l2", "cores"] and content["cores"] == part()
     measured, row = content["l2"], content["l2"]["rows"][0]
+    assert measured["generated"] == ["cifar10"]  # the photographs of the others are there
     assert measured["images"] == 32 and set(measured["machine"]) == set(MACHINE)
     assert measured["machine"]["threads"] == row["threads"] == 1
     assert row["share"] == pytest.approx(1 - row["without"]["median"] / row["with"]["median"], abs=1e-3)

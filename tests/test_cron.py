@@ -139,7 +139,7 @@ def test_a_project_that_cannot_be_written_works_with_runs_elsewhere(worked, fres
 
 
 def test_a_box_that_is_switched_off_goes_on_at_the_next_tick_to_the_same_result(fresh, tmp_path_factory):
-    edit(fresh, "--epochs 100000", "--epochs 4")
+    edit(fresh, "--epochs 100000", "--epochs 20")
     goal = result("tiny/long") + ' RUNS=runs FLAGS="--save-every 0"'
     other = tmp_path_factory.mktemp("undisturbed") / "small-cnns"
     shutil.copytree(fresh, other)
@@ -151,7 +151,7 @@ def test_a_box_that_is_switched_off_goes_on_at_the_next_tick_to_the_same_result(
     process.wait()
     until(lambda: is_free(fresh))
     assert not (fresh / result("tiny/long")).exists()
-    code, said = ended(tick(fresh, goal), fresh)
+    code, said = ended(tick(fresh, goal, python=forks()), fresh)
     assert code == 0 and "goes on after epoch" in said
     assert ended(undisturbed, other)[0] == 0
     assert substance(fresh / "runs/tiny/long/seed0") == substance(other / "runs/tiny/long/seed0")

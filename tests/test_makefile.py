@@ -291,9 +291,12 @@ def test_divergence_and_missing_data_do_not_stop_the_rest(trained):
     assert (trained / "runs/tiny/diverges/seed0.1").exists()
 
 
-def test_a_failed_run_is_named_and_mended_by_the_next_make(fresh):
+def test_a_failed_run_is_named_and_mended_by_the_next_make(fresh, tmp_path):
     largest = ("bash", "-c", 'ulimit -f 100; exec "$@"', "bash")  # no file above 100 kB
-    printed = make(fresh, "exp-tiny", expect=2, prefix=largest)
+    python = tmp_path / "python"  # what trains is a process of its own
+    python.write_text(f'#!/bin/bash\n[[ $1 == train.py ]] && exec {sys.executable} "$@"\nexec {forks()} "$@"\n')
+    python.chmod(0o755)
+    printed = make(fresh, "exp-tiny", expect=2, prefix=largest, python=python)
     assert "status: 2 failed" in printed
     assert "failed      tiny/a seed 0  OSError" in make(fresh, "status")
     make(fresh, "exp-tiny")
@@ -301,7 +304,8 @@ def test_a_failed_run_is_named_and_mended_by_the_next_make(fresh):
 
 
 def test_two_makes_at_once_never_train_the_same_run(fresh):
-    processes = [make(fresh, "-j2", "exp-tiny", start=True) for _ in range(2)]
+    edit(fresh, "--batch-size 100 --max-steps 2", "--batch-size 100 --max-steps 400")  # so long that the makes meet
+    processes = [make(fresh, "-j2", "exp-tiny", start=True, python=forks()) for _ in range(2)]
     printed = [process.communicate()[0] for process in processes]
     assert sum(text.count("begins") for text in printed) == 2, printed
     assert not list(fresh.glob("runs/tiny/*/seed0.1")) and would_train(fresh, "exp-tiny") == []

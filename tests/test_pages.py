@@ -1,4 +1,6 @@
 """The pages of results/ and the measured part of the READMEs, made from records."""
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -19,21 +21,43 @@ README = f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n"
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """An empty project to write to. Nothing is drawn: it keeps what figures.draw and overview.overview were given."""
+    """An empty project to write to, see empty_project."""
+    return empty_project(tmp_path, monkeypatch)
+
+
+def empty_project(folder, monkeypatch):
+    """A project to write to. Nothing is drawn: it keeps what figures.draw and overview.overview were given."""
     drawn, overviews = [], []
-    (tmp_path / "results").mkdir()
-    (tmp_path / "README.md").write_text(README)
-    monkeypatch.setattr(records, "RECORDS", tmp_path / "results/records.jsonl")
-    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    (folder / "results").mkdir()
+    (folder / "README.md").write_text(README)
+    monkeypatch.setattr(records, "RECORDS", folder / "results/records.jsonl")
+    monkeypatch.setattr(pages, "ROOT", folder)
     monkeypatch.setattr(figures, "draw", lambda *args, **how: drawn.append((args, how)) or [])
     monkeypatch.setattr(overview, "overview", lambda declared, found, path: overviews.append((len(found), path)))
-    return SimpleNamespace(folder=tmp_path, results=tmp_path / "results", readme=tmp_path / "README.md", drawn=drawn,
+    return SimpleNamespace(folder=folder, results=folder / "results", readme=folder / "README.md", drawn=drawn,
                            overviews=overviews)
 
 
+@pytest.fixture(scope="module")
+def made_anew(tmp_path_factory):
+    """The pages of the five reports, made anew from the committed records: ({path: text}, records.jsonl, what it said).
+
+    They are made once for all tests, which only read them.
+    """
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        place = empty_project(tmp_path_factory.mktemp("made"), patch)
+        texts = make_pages(place, patch)
+    return texts, (place.results / "records.jsonl").read_text(), said.getvalue()
+
+
 @pytest.fixture
-def made(place, monkeypatch):
-    """The pages of the five reports, made anew from the committed records: {path: text}."""
+def made(made_anew):
+    """Those pages: {path: text}."""
+    return dict(made_anew[0])
+
+
+def make_pages(place, monkeypatch):
+    """Makes the pages of the five reports in an empty project. Returns {path: text}."""
     # The layers of nets need a data set only for the size of its images and the number of its classes.
     one_image = SimpleNamespace(images=torch.zeros(1, 3, 112, 112, dtype=torch.uint8), classes=[""] * 35)
     monkeypatch.setattr(data, "for_run", lambda settings: one_image)
@@ -53,12 +77,13 @@ def made(place, monkeypatch):
     return {file: (place.folder / file).read_text() for file in files}
 
 
-def test_the_committed_pages_are_what_the_committed_records_make(capsys, made, place):
-    for file, text in made.items():
+def test_the_committed_pages_are_what_the_committed_records_make(made_anew):
+    texts, merged, said = made_anew
+    for file, text in texts.items():
         assert text == (ROOT / file).read_text(), f"{file}: run make report"
-    assert (place.results / "records.jsonl").read_text() == (ROOT / "results/records.jsonl").read_text()
+    assert merged == (ROOT / "results/records.jsonl").read_text()
     found = records.read_records()
-    assert f"{len(found)} records of {len({r['run'] for r in found})} runs" in capsys.readouterr().out
+    assert f"{len(found)} records of {len({r['run'] for r in found})} runs" in said
 
 
 def cells_of(line):

@@ -16,6 +16,7 @@ from conftest import ROOT
 from experiments import score, starts
 from helpers import (FACES, OBJECTS, SMALL, Hostile, change_args, go, no_training, put_weights, result_of,
                      script_valid_scores, smaller_data, substance, weights)
+from makes import forks
 
 pytestmark = pytest.mark.usefixtures("small_data")
 
@@ -286,7 +287,8 @@ def test_the_command_as_typed(tmp_path):
         settings, model, dataset = starts.restore(folder)
         expected = train.evaluate(settings, model, dataset, dataset.test)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "train.py"), "--score", str(folder / "nothing")]
+    # The fork becomes an interpreter of its own when train.py hands the command over.
+    command = [forks(), str(ROOT / "train.py"), "--score", str(folder / "nothing")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 2 and done.stderr.startswith("train.py: There is no finished run in "), done.stderr
     assert done.stderr.count("\n") == 1

@@ -262,6 +262,14 @@ def test_a_run_brought_back_has_its_settings_weights_and_data(tmp_path):
 TRIPLET = f"{SMALL} --loss triplet-cosine --freeze classifier --lr 0.1 --epochs 2"
 
 
+@pytest.fixture(scope="module")
+def first_stage(tmp_path_factory, small_data):
+    """A place with the run a/first, which trained features by a triplet loss."""
+    place = tmp_path_factory.mktemp("stages")
+    assert go(place, TRIPLET, run="a/first")[0] == 0
+    return place
+
+
 def test_the_best_epoch_of_a_triplet_run_is_that_of_least_valid_loss(tmp_path, monkeypatch):
     valid_losses, evaluate, seen = iter((0.3, 0.1, 0.2)), train.evaluate, []
 
@@ -294,8 +302,8 @@ def test_images_left_out_are_counted_in_every_epoch(tmp_path, size, drop_last):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_triplet_loss_is_scored_in_mixed_batches_of_the_runs_size_always_alike(tmp_path, monkeypatch, training):
-    folder = go(tmp_path, TRIPLET)[1]
+def test_a_triplet_loss_is_scored_in_mixed_batches_of_the_runs_size_always_alike(first_stage, monkeypatch, training):
+    folder = first_stage / "runs/a/first/seed0"
     settings, model, dataset = starts.restore(folder)
     expected, calls, batch = rows(folder)[-1]["valid_loss"], [], data.Dataset.batch
     model.train(training)
@@ -324,14 +332,6 @@ def test_a_triplet_loss_is_scored_in_mixed_batches_of_the_runs_size_always_alike
 
 
 # ---- two stages: features by a triplet loss, then a classifier ------------------------------------------------------
-
-@pytest.fixture(scope="module")
-def first_stage(tmp_path_factory, small_data):
-    """A place with the run a/first, which trained features by a triplet loss."""
-    place = tmp_path_factory.mktemp("stages")
-    assert go(place, TRIPLET, run="a/first")[0] == 0
-    return place
-
 
 @pytest.fixture
 def stages(first_stage, tmp_path):
