@@ -71,12 +71,14 @@ def sources_of(declared, run):
 
 
 def in_words(todo, again, lacking):
-    """A line on what is left: "left: 3 runs, about 1.5 hours of a core; make campaign trains them"."""
+    """A line on what is left, of what `left` returns: "left: 3 runs, about 1.5 hours of a core; make campaign ..."."""
+    unable = sum(len(of_runs) for of_runs in lacking.values())
+    but = f", and {unable} that cannot be trained as things are" if unable else ""
     if not todo:
-        return "left: nothing that can be trained here"
+        return f"left: nothing{but}"
     many = "1 run" if len(todo) == 1 else f"{len(todo)} runs"
     hours, of_what = sum([*todo.values(), *again.values()]) / 3600, "the GPU" if jobs.has_gpu() else "a core"
-    return f"left: {many}, about {hours:.1f} hours of {of_what}; make campaign trains them"
+    return f"left: {many}, about {hours:.1f} hours of {of_what}{but}; make campaign trains what it can"
 
 
 # ---- in which order -------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from torchvision.transforms import functional as TF
 
 import data
 import losses
-import models
+from experiments import hand_written
 
 WORKERS = 2  # processes of a DataLoader, as in PyTorch's tutorials
 
@@ -129,13 +129,13 @@ def as_reported(model):
 
 
 def layer_as_reported(layer):
-    """Returns torch.nn's layer for one that models.py writes by hand or changes its input in place, else the same."""
-    if isinstance(layer, models.BatchNorm):
-        kind = nn.BatchNorm2d if isinstance(layer, models.BatchNorm2d) else nn.BatchNorm1d
+    """Returns torch.nn's layer for one that is written by hand or changes its input in place, else the same."""
+    if isinstance(layer, hand_written.BatchNorm):
+        kind = nn.BatchNorm2d if isinstance(layer, hand_written.BatchNorm2d) else nn.BatchNorm1d
         theirs = kind(len(layer.weight), layer.eps, layer.momentum).to(layer.weight.device, layer.weight.dtype)
         theirs.load_state_dict(layer.state_dict())
         return theirs
-    if isinstance(layer, models.Dropout):
+    if isinstance(layer, hand_written.Dropout):
         return nn.Dropout(layer.p)
     if isinstance(layer, nn.ReLU):
         return nn.ReLU()

@@ -130,9 +130,6 @@ if __name__ == "__main__":
     import torch
 
     torch.set_num_threads(1)
-    weight = torch.zeros(1, requires_grad=True)
-    weight.sum().backward()
-    torch.optim.SGD([weight]).step()
     sys.argv = serve(*map(int, sys.argv[1:]))
     sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
     runpy.run_path(sys.argv[0], run_name="__main__")

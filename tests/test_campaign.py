@@ -90,7 +90,8 @@ def test_short_runs_are_wanted_with_three_seeds_and_what_is_recorded_not_at_all(
     todo, again, lacking = campaign.left(declared, options(tmp_path, flags=""))
     assert set(todo) == {("a/x", 1), ("a/x", 2), ("a/long", 0), *(("a/after", seed) for seed in range(3))}
     assert again == {("a/x", 0): 60} and lacking == {}  # recorded, but its weights are not here
-    assert campaign.in_words(todo, again, lacking).startswith("left: 6 runs, about 0.6 hours of a core; ")
+    assert campaign.in_words(todo, again, lacking).startswith("left: 6 runs, about 0.6 hours of a core; make campaign")
+    assert campaign.in_words({}, {}, {}) == "left: nothing"
     todo, again, _ = campaign.left(declared, options(tmp_path, flags="", seeds=[0]))
     assert set(todo) == {("a/long", 0), ("a/after", 0)} and set(again) == {("a/x", 0)}
     todo, again, _ = campaign.left(declared, options(tmp_path))  # on generated data nothing is recorded
@@ -110,12 +111,13 @@ def test_a_campaign_trains_what_is_left_and_says_how_much_that_is(fresh):  # noq
     edit(fresh, "run.tiny/cleaned ", "#")
     edit(fresh, "exp.clean ", "#")
     edit(fresh, "plots.clean ", "#")
-    assert re.search(r"^left: 12 runs, about [0-9.]+ hours of a core; make campaign", make(fresh, "status"), re.M)
+    assert re.search(r"^left: 12 runs, about [0-9.]+ hours of a core, and \d+ that cannot be trained",
+                     make(fresh, "status"), re.M)
     asked = [(name, seed) for name in ("tiny/a", "tiny/b", "tiny/c", "tiny/diverges") for seed in "012"]
     assert sorted(would_train(fresh, "campaign")) == asked and not (fresh / "runs").exists()
     assert {seed for _, seed in would_train(fresh, "campaign", "SEEDS=0 3")} == {"0", "3"}
     printed = make(fresh, "campaign", "SEEDS=1")
-    assert "left: nothing that can be trained here" in printed
+    assert "left: nothing, and 1 that cannot be trained as things are" in printed
     assert {path.parent.name for path in fresh.rglob("result.json")} == {"seed1"}
     printed = make(fresh, "campaign", "STOP_AFTER=0s", expect=2)
     assert "left: 8 runs" in printed and would_train(fresh, "campaign", "SEEDS=1") == []

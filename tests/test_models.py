@@ -466,7 +466,7 @@ def test_orders_of_the_cnn(order, expected, side):
 def test_nets_of_report_4_use_the_layers_written_by_hand():
     for name, count in (("mlp", 2), ("cnn", 4)):
         layers = [m for m in models.build(name).modules() if type(m).__name__.startswith(("BatchNorm", "Dropout"))]
-        assert len(layers) == count and all(type(m).__module__ == "models" for m in layers)
+        assert len(layers) == count and all(type(m).__module__ == "experiments.hand_written" for m in layers)
     assert kinds(*models.build("mlp").net) == ["Flatten", "Linear", "BatchNorm1d", "ReLU", "Dropout", "Linear"]
     assert kinds(*models.build("mlp", norm="none").net) == ["Flatten", "Linear", "ReLU", "Dropout", "Linear"]
 

@@ -272,6 +272,6 @@ def test_a_batch_without_images_goes_through(policy, small_data):
 def test_batches_of_an_epoch_have_every_train_image_once(name, small_data):
     d = data.load(name, synthetic=True)
     settings = SimpleNamespace(seed=3, batch_size=7, drop_last=False, flip=False, pad_crop=0, rotated_copies=0,
-                               rotation=0, autoaugment=0, augmix=0)
+                               copies_once=False, rotation=0, autoaugment=0, augmix=0)
     plan = data.plan_epoch(settings, d, 2)
     assert plan.indices.sort().values.tolist() == d.train.tolist() and plan.sizes().sum() == len(d.train)

@@ -1,5 +1,6 @@
 """Runs that are killed, stopped, resumed or find broken files: they end the same, bit for bit, or say what is wrong."""
 import dataclasses
+import itertools
 import os
 import random
 import signal
@@ -55,13 +56,13 @@ def wait_for(is_there, process):
 def test_killed_ten_times_at_random_instants_and_bit_identical_in_the_end(tmp_path, uninterrupted):
     seed = random.SystemRandom().randrange(10**6)
     print(f"kill instants from seed {seed}")
-    instants, folder, kills = random.Random(seed), tmp_path / "runs/a/b/seed0", 0
+    instants, folder, kills, done = random.Random(seed), tmp_path / "runs/a/b/seed0", 0, itertools.count()
     while kills < 10:
         process = start(tmp_path, EVERYTHING, **SIZES)
         process.join(instants.uniform(0.05, 1.5))
         if process.exitcode == 0:  # it ended before the tenth kill: the next process trains anew, and kills count on
             assert substance(folder) == uninterrupted
-            os.rename(folder, folder.with_name(f"done{kills}"))
+            os.rename(folder, folder.with_name(f"done{next(done)}"))
         elif process.exitcode is None:
             process.kill()
             process.join()
