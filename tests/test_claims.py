@@ -31,10 +31,11 @@ def lenet_records(**change):
     """Records in which every claim of report 2 holds: by run, test accuracy, or valid accuracy of all epochs."""
     tested = {"sigmoid-classic": 0.2, "sigmoid-wide": 0.21, "relu-classic": 0.62, "relu-wide": 0.68,
               "vgg19-aug": 0.85, "dropout-early": 0.5}
-    valid = {"dropout-early": 0.5, "fc2-dropout-lr001": 0.56, "fc2-bn-dropout-lr001": 0.60,
-             "protocol-fc2-dropout-lr001": 0.56, "protocol-fc2-bn-dropout-lr001": 0.60,
-             "fc3-bn-dropout-lr001": 0.58, "template1": 0.64,
-             "template2": 0.65, "all-relu": 0.1, "all-sigmoid": 0.1, "vgg2-none": 0.1, "vgg1-no-bn": 0.1,
+    valid = {"dropout-early": 0.5, "fc2-dropout-unused": 0.56, "fc2-bn-dropout-unused": 0.60,
+             "protocol-fc2-dropout-unused": 0.56, "protocol-fc2-bn-dropout-unused": 0.60,
+             "fc3-bn-dropout-unused": 0.58, "template1": 0.64, "template1-unused": 0.64,
+             "template2": 0.65, "template2-unused": 0.65, "all-relu": 0.1, "all-sigmoid": 0.1, "vgg2-none": 0.1,
+             "vgg1-no-bn": 0.1,
              "vgg3-l2": 0.85, "vgg5-aug": 0.86, "vgg6-bn": 0.84, "vgg4-dropout": 0.84, "vgg1-all": 0.79,
              "vgg1-no-aug": 0.83, "vgg1-no-l2": 0.855, "vgg1-no-dropout": 0.855, "vggdrop-1": 0.83,
              "vggdrop-2": 0.835, "vggdrop-3": 0.84, "vggdrop-4": 0.832, "vggdrop-5": 0.825, "vggdrop-1-l2-3": 0.86,
@@ -129,7 +130,7 @@ BREAKING = [
     ("L1", dict(sigmoid_wide=0.3)), ("L1", dict(relu_classic=0.5)),
     ("L2", dict(relu_wide=0.6)),
     ("L3", dict(momentum99=dict(status="finished", train=[2.1]))), ("L3", dict(momentum99_clip=DIVERGED)),
-    ("L4", dict(protocol_fc2_bn_dropout_lr001=0.56, fc2_bn_dropout_lr001=0.55)),
+    ("L4", dict(protocol_fc2_bn_dropout_unused=0.56, fc2_bn_dropout_unused=0.55)),
     ("L5", dict(template1=dict(curves={"train_loss": [2 / (1 + epoch) for epoch in range(50)]}))),
     ("L5", dict(template2=dict(curves={"train_loss": [2 - 0.1 * ((epoch + 2) // 5) for epoch in range(50)]}))),
     ("L6", dict(vgg2_none=0.13)), ("L6", dict(vgg1_no_bn=0.5)),
@@ -140,7 +141,7 @@ BREAKING = [
     ("L11", dict(relu_classic=0.3)),
     ("L12", dict(all_relu=0.4)), ("L12", dict(all_sigmoid=0.4)),
     ("L13", dict(relu_classic=0.5)),
-    ("L14", dict(fc3_bn_dropout_lr001=0.6)),
+    ("L14", dict(fc3_bn_dropout_unused=0.6)),
     ("L15", dict(lr01_momentum9=dict(train=[2.0, 1.6]))),
     ("L15", dict(lr01_momentum9=dict(curves={"valid_acc": [0.3, 0.4, 0.5, 0.0999]}))),
     ("L16", dict(vgg3_l2=dict(train_acc=1.0))), ("L16", dict(vgg19_l2=dict(train_acc=1.04))),
@@ -189,8 +190,8 @@ BREAKING = [
 HOLDING = [
     ("K2", dict(adam_sgd=dict(valid=[300] * 200 + [15] * 50))),  # up to epoch 201 no change counts
     ("K8", dict(adam=dict(valid=[900] * 100 + [10] * 150))),  # nor up to 101
-    ("L4", dict(fc2_bn_dropout_lr001=0.5601)), ("L6", dict(vgg2_none=0.12)), ("L10", dict(vgg19_aug=0.85)),
-    ("L14", dict(fc3_bn_dropout_lr001=0.5999)), ("L14", dict(template1=0.7)),
+    ("L4", dict(fc2_bn_dropout_unused=0.5601)), ("L6", dict(vgg2_none=0.12)), ("L10", dict(vgg19_aug=0.85)),
+    ("L14", dict(fc3_bn_dropout_unused=0.5999)), ("L14", dict(template1_unused=0.7)),
     ("L15", dict(lr01_momentum9=dict(curves={"valid_acc": [0.3, 0.4, 0.5, 0.1]}))),
     ("L20", dict(vggdrop_1=dict(train_acc=0.93))),
     ("L17", dict(vgg1_no_l2=dict(curves={"valid_acc": [0.1] * 3 + [0.81] * 27}))),
@@ -213,7 +214,7 @@ REFUSED = [
     *((claim, dict(adam=dict(train=[10] * 100 + [1e8] * 150))) for claim in ("K1", "K2", "K3", "K4", "K7", "K8", "K9",
                                                                              "K10")),
     ("K5", dict(adam_bn=dict(train=[3] * 100 + [6] * 150))), ("K6", dict(adam_400=dict(train=[9] * 390 + [18] * 10))),
-    ("K2", dict(adam_sgd=DIVERGED)), ("K4", dict(adam_bn=DIVERGED)), ("L4", dict(fc2_dropout_lr001=DIVERGED)),
+    ("K2", dict(adam_sgd=DIVERGED)), ("K4", dict(adam_bn=DIVERGED)), ("L4", dict(fc2_dropout_unused=DIVERGED)),
     ("L13", dict(dropout_early=dict(valid_acc=0.12))), ("N4", dict(adam=DIVERGED)), ("N4", dict(baseline=DIVERGED)),
     ("L17", {run.replace("-", "_"): dict(curves={"valid_acc": [0.7] * 30}) for run in lenet_vgg.ABLATION[1:]}),
     ("M3", dict(cnn=DIVERGED)), ("M4", dict(cnn=DIVERGED)), ("M8", dict(cnn=DIVERGED)),
@@ -301,14 +302,14 @@ def test_a_yes_or_no_needs_three_seeds_that_agree():
 
 def test_two_ways_of_scoring_that_disagree_are_said_to():
     """L4 is answered twice by the same weights; any other claim with a part that fails fails."""
-    split = lenet_records(fc2_bn_dropout_lr001=0.5)
+    split = lenet_records(fc2_bn_dropout_unused=0.5)
     assert word_of("L4", split) == ONE_DEPENDS
     assert word_of("L4", of_seeds(*[split] * 3)) == DEPENDS
     assert word_of("L7", lenet_records(vgg3_l2=0.84)) == LOOKS_NOT_SO
 
 
 def test_an_open_part_is_shown_and_decides_nothing():
-    word, judged = claims.verdict("L14", lenet_records(template1=0.7))
+    word, judged = claims.verdict("L14", lenet_records(template1_unused=0.7))
     assert word == LOOKS_SO and [part.word for part in judged] == [LOOKS_SO, LOOKS_NOT_SO]
     early = [r for r in lenet_records() if not r["run"].startswith("lenet_vgg/template")]
     word, judged = claims.verdict("L14", early)

@@ -35,7 +35,10 @@ def play(tmp_path, monkeypatch):
 
 # ---- rounds ---------------------------------------------------------------------------------------------------------
 
-def test_a_round_of_kills_changes_nothing_and_leaves_nothing(play, tmp_path, capsys):
+def test_a_round_of_kills_changes_nothing_and_leaves_nothing(play, tmp_path, monkeypatch, capsys):
+    # On a machine that is busy only now and then a run could end before it is killed.
+    reference = torture_round.Round.reference
+    monkeypatch.setattr(torture_round.Round, "reference", lambda this, kind: (reference(this, kind)[0], 0.2))
     code, found = play(torture.random_instants, TINY)
     row, = found["rows"]
     assert code == 0 and row["kills"] >= 1 and row["starts"] >= 2 and row["different"] == row["wrong"] == 0
