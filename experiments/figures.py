@@ -163,14 +163,18 @@ def readable(declared, names):
     return parts
 
 
-def apart_of(comparison, flag):
-    """A panel for every group of runs that differ in this flag alone, of which two or more were measured."""
+def apart_of(comparison, flags_of_groups):
+    """A panel for every group of runs that differ in this flag alone, of which two or more were measured.
+
+    flags_of_groups: a flag, or several that may differ, "momentum+unused".
+    """
     import plots
 
     groups, values = {}, {}
     for run in comparison.runs:
         flags = comparison.flags(run)
-        values[run] = f"{flag} {flags.pop(flag, 'default')}".replace("-", " ")
+        given = [f"{flag} {flags.pop(flag)}".strip() for flag in flags_of_groups.split("+") if flag in flags]
+        values[run] = (", ".join(given) or f"{flags_of_groups} default").replace("-", " ")
         groups.setdefault(str(sorted(flags.items())), []).append(run)
     groups = [group for group in groups.values() if len({r["run"] for r in comparison.of(group)}) > 1]
     if not groups:
@@ -615,7 +619,7 @@ KINDS = {
     "curves": Kind("loss and accuracy by epoch", False, ("last",), r"curves(-\d+)?", curves_of, curves_command),
     "sweep": Kind("curves for every value of a setting, and how they end", False, ("what",), r"sweep-\w+", sweeps_of,
                   sweep_command),
-    "apart": Kind("a panel for every group of runs that differ in one setting", False, (), "apart", apart_of),
+    "apart": Kind("a panel for every group of runs that differ in a setting", False, (), "apart", apart_of),
     "by-epoch": Kind("test accuracy by epoch", False, (), "by-(epoch|update)", by_epoch_of, by_epoch_command),
     "single": Kind("one run's train, valid and test curves", True, (), r"single-(loss|acc)_[\w.-]+", singles_of,
                    single_command),

@@ -114,6 +114,7 @@ exp.lenet-unused                   = lenet_vgg/fc2-dropout lenet_vgg/fc2-dropout
                                      lenet_vgg/fc3-bn-dropout lenet_vgg/fc3-bn-dropout-unused \
                                      lenet_vgg/template1 lenet_vgg/template1-unused \
                                      lenet_vgg/template2 lenet_vgg/template2-unused
+plots.lenet-unused                 = apart:momentum+unused
 LENET_UNUSED                       = --momentum 0.9 --unused
 run.lenet_vgg/fc2-dropout-unused   = $(run.lenet_vgg/fc2-dropout) $(LENET_UNUSED)
 want.lenet_vgg/fc2-dropout-unused  = $(want.lenet_vgg/fc2-dropout)

@@ -318,6 +318,9 @@ def test_runs_that_differ_in_one_flag_have_a_panel_together(tmp_path, drawn):
     assert fig_path.name == "apart.png" and len(fig.axes) == 2 and {"lr 1", "lr 2"} <= set(texts(fig))
     assert lines(fig.axes[0], "a/m-1 valid") and lines(fig.axes[0], "a/m-2 valid")
     assert figures.draw(declared, "x", recs[1:], tmp_path) == []  # a group of one
+    fig_path, = figures.draw(comparison(flags, "apart:lr+flip"), "x", recs, tmp_path)
+    shown = texts(drawn[str(fig_path)])
+    assert len(drawn[str(fig_path)].axes) == 4 and {"lr 1", "lr 2", "lr 2, flip"} <= set(shown)
 
 
 def test_a_run_that_blew_up_ends_there_in_the_figures_of_a_comparison(tmp_path, drawn):
