@@ -234,8 +234,8 @@ def together(words, readings=False):
         return DEPENDS
     if readings and set(words) == {LOOKS_SO, LOOKS_NOT_SO}:
         return ONE_DEPENDS
-    if NOT_RUN in words and not {FAILS, LOOKS_NOT_SO, NOT_JUDGEABLE} & set(words):
-        return IN_PART
+    if NOT_RUN in words and (readings or not {FAILS, LOOKS_NOT_SO, NOT_JUDGEABLE} & set(words)):
+        return IN_PART  # of several readings one that fails decides nothing
     for word in (FAILS, NOT_JUDGEABLE, LOOKS_NOT_SO, UNDECIDED, LOOKS_SO):
         if word in words:
             return word

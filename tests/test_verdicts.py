@@ -65,6 +65,12 @@ def test_a_claim_is_as_good_as_its_worst_part(words, together):
     assert verdicts.together(words[::-1]) == together
 
 
+@pytest.mark.parametrize("word", [HOLDS, FAILS, LOOKS_SO, LOOKS_NOT_SO])
+def test_of_two_readings_one_alone_decides_nothing(word):
+    assert verdicts.together([word, NOT_RUN], readings=True) == IN_PART
+    assert verdicts.together([word, word], readings=True) == word
+
+
 # ---- a part ---------------------------------------------------------------------------------------------------------
 
 def judged(sides_by_seed, unit, monkeypatch, threshold=None, printed=None):
