@@ -204,12 +204,12 @@ train: | venv ## every run of every report, the longest first, without figures a
 	$(REPORT) done $(WHERE)
 
 # Its seeds are three of short runs and one of others, unless SEEDS says which.
-OF_CAMPAIGN = --runs $(RUNS) --data-dir $(DATA_DIR) --seeds "$(SEEDS_GIVEN)" --flags="$(OTHER)"
+OF_CAMPAIGN = $(WHERE) --seeds "$(SEEDS_GIVEN)"
 campaign: | venv ## what is not measured yet, the runs first that decide most claims per hour; the same command goes on
-	left=$$($(PY) experiments/campaign.py targets $(OF_CAMPAIGN)); [[ -n $$left ]] || exit 0; \
+	left=$$($(REPORT) targets $(OF_CAMPAIGN)); [[ -n $$left ]] || exit 0; \
 	  seeds=$$(grep -o 'seed[0-9]*/' <<<"$$left" | tr -dc '0-9\n' | sort -nu | xargs); \
 	  $(MAKE) SEEDS="$$seeds" $$left || true
-	$(PY) experiments/campaign.py left $(OF_CAMPAIGN)
+	$(REPORT) left $(OF_CAMPAIGN)
 
 # --- Looking, and the rest ------------------------------------------------------------------------------------------
 help: ## this list

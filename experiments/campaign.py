@@ -1,21 +1,15 @@
 """What is still to be measured, and in which order: the runs first that decide most claims and comparisons per hour.
 
     make campaign                                # trains them, as many at a time as there are cores
-    python experiments/campaign.py targets       # their results, as make names them, in that order
+    python experiments/report.py targets         # their results, as make names them, in that order
     make status                                  # ends with how many are left, and how many hours they take
 
 A run that takes less than half an hour is wanted with three seeds, which give a claim an interval, any other with one.
 What results/records.jsonl has of the same flags need not be trained again. Hours are those of one core on a CPU, of the
 device on a GPU; costs.py measures or estimates them.
 """
-import argparse
 import contextlib
-import re
-import sys
 from pathlib import Path
-
-if __name__ == "__main__":  # run as a file: the project's folder is where imports begin
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 # What judges claims brings torch, seconds to load, and is imported where it is needed.
 from experiments import costs, declarations, jobs, runs, status
@@ -25,20 +19,19 @@ SHORT, SEEDS = 1800, (0, 1, 2)  # seconds
 
 # ---- what is left ---------------------------------------------------------------------------------------------------
 
-def left(declared, options):
+def left(declared, options, seeds=()):
     """Returns what is still to be trained, and what cannot be: ({(run, seed): seconds}, the same, {why: [run, ...]}).
 
     The second are recorded, but what is to be trained starts from their weights, which are not here.
-    options: `runs` and `data_dir`, folders, `flags`, those that make appends to every run's own, and `seeds`, a list
-    that is wanted of every run; if it is empty, SEEDS are. With flags of one's own what is recorded does not count.
+    options: `runs` and `data_dir`, folders, and `flags`, those that make appends to every run's own; with such flags
+    what is recorded does not count. seeds: those that are wanted of every run; if there are none, SEEDS are.
     """
     flags, gpu = declarations.trained(declared), jobs.has_gpu()
     found = costs.read_records()
     records, steps = costs.of_kind(found, gpu), costs.read_steps()
     recorded = set()
     if not options.flags:
-        recorded = {(record["run"], record["seed"]) for record in found
-                    if declared["run"].get(record["run"]) == record["flags"]}
+        recorded = {(record["run"], record["seed"]) for record in declarations.as_declared(declared, found)}
 
     def is_done(run, seed):
         line = declarations.expected_line(declared, run, options.flags)
@@ -47,7 +40,7 @@ def left(declared, options):
     todo, again, lacking, seconds = {}, {}, {}, {}
     for run, line in flags.items():
         seconds[run], _ = costs.cost(run, line, records, steps, gpu)
-        for seed in options.seeds or (SEEDS if seconds[run] < SHORT else SEEDS[:1]):
+        for seed in seeds or (SEEDS if seconds[run] < SHORT else SEEDS[:1]):
             if (run, seed) in recorded or is_done(run, seed):
                 continue
             lack = status.what_lacks(declared, run, seed, options)
@@ -145,46 +138,15 @@ def order(todo, again, wanted, declared):
     return [*planned, *sorted((run for run in seconds if run not in planned), key=seconds.get)]
 
 
-def targets(declared, options):
-    """The results that are still to be made, as make names them, in the order of `order`.
+def targets(declared, options, seeds=()):
+    """The results that are still to be made, as make names them, in the order of `order`. The arguments are `left`'s.
 
     Questions are the claims and the comparisons, but for those of which a run cannot be trained here.
     """
     from experiments import claims
 
-    todo, again, lacking = left(declared, options)
+    todo, again, lacking = left(declared, options, seeds)
     unable = {run for of_runs in lacking.values() for run in of_runs}
     wanted = [runs_of(claim) for claim in claims.functions() if not claims.is_counted(claim)]
     wanted = [names for names in [*wanted, *declared["exp"].values()] if unable.isdisjoint(names)]
     return [f"{options.runs}/{run}/seed{seed}/result.json" for run, seed in order(todo, again, wanted, declared)]
-
-
-# ---- the command line -----------------------------------------------------------------------------------------------
-
-def main(argv=None):
-    """The command line. Returns an exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
-    parser.add_argument("command", choices=("targets", "left"), help="what is to be made; how much that is")
-    parser.add_argument("--runs", default="runs", help="folder of the runs (default: runs)")
-    parser.add_argument("--data-dir", default="data", help="folder of the data sets (default: data)")
-    parser.add_argument("--seeds", default="", help='seeds of every run, as in "0 1 2"; default: three of short ones')
-    parser.add_argument("--flags", default="", help="flags that were appended to every run's own")
-    options = parser.parse_args(argv)
-    if not re.fullmatch(r"(\d+( \d+)*)?", options.seeds):
-        parser.error(f'--seeds "{options.seeds}" is no list of whole numbers such as "0 1 2"')
-    options.seeds = [int(seed) for seed in options.seeds.split()]
-    try:
-        declared = declarations.declarations()
-        if options.command == "targets":
-            print("\n".join(targets(declared, options)))
-            return runs.FINISHED
-        found = left(declared, options)
-        print(in_words(*found))
-        return runs.BAD_INPUT if found[0] else runs.FINISHED
-    except runs.BadInput as e:
-        print(f"campaign.py: {e}", file=sys.stderr)
-        return runs.BAD_INPUT
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -205,6 +205,11 @@ def read_want(want):
     return found
 
 
+def as_declared(declared, records):
+    """The records of runs whose flags are those that are declared now."""
+    return [record for record in records if declared["run"].get(record["run"]) == record["flags"]]
+
+
 def source_of(declared, run):
     """The declared run that this one starts from (--init-from) or whose net cleans its data (--clean-by), or None."""
     flags = as_dict(declared["run"][run])

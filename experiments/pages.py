@@ -37,7 +37,7 @@ def make_report(declared, runs_dir, data_dir="data"):
     """Merges finished runs into results/records.jsonl and writes results/REPORT.md, figures/ and costs.md, and the
     tables in the READMEs. Returns whether all finished runs could be read."""
     well = records.merge(declared, runs_dir, data_dir)
-    kept = [record for record in records.read_records() if declared["run"].get(record["run"]) == record["flags"]]
+    kept = declarations.as_declared(declared, records.read_records())
     own = records.one_of_each_seed(kept)
     found = records.with_aliases(declared, own)
     results = records.RECORDS.parent

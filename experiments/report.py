@@ -3,8 +3,9 @@
     python experiments/report.py exp bn-dropout  # what `make exp-bn-dropout` ends with: figures, table, status line
     python experiments/report.py report          # what `make report` does: the pages of results/; never trains
 
-Exit codes: 0; 2 for bad arguments, a declaration that is wrong, after `exp` and `done` runs that are not done, and,
-after the others were shown, for runs of which a file cannot be read; 1 for a disk that is full, say.
+Exit codes: 0; 2 for bad arguments, a declaration that is wrong, after `exp` and `done` runs that are not done, after
+`left` runs that are to be trained, and, after the others were shown, for runs of which a file cannot be read; 1 for a
+disk that is full, say.
 """
 import argparse
 import contextlib
@@ -19,14 +20,18 @@ if __name__ == "__main__":  # run as a file: the project's folder is where impor
 
 # What brings torch or matplotlib, seconds to load, is imported where something is made: a comparison that is as it was
 # is said in a moment.
-from experiments import declarations, runs, status, unchanged
+from experiments import campaign, declarations, runs, status, unchanged
+
+OF_CAMPAIGN = ("targets", "left")  # what make campaign asks: see campaign.py
 
 
 def main(argv=None):
     """The command line. Returns an exit code."""
     parser = make_parser()
     options = parser.parse_args(argv)
-    if not re.fullmatch(r"\d+( \d+)*", options.seeds):
+    if options.seeds is None:
+        options.seeds = "" if options.command in OF_CAMPAIGN else "0"
+    if not re.fullmatch(r"\d+( \d+)*", options.seeds) and (options.seeds or options.command not in OF_CAMPAIGN):
         parser.error(f'--seeds "{options.seeds}" is no list of whole numbers such as "0 1 2"')
     options.seeds = [int(seed) for seed in options.seeds.split()]
     try:
@@ -45,7 +50,7 @@ def main(argv=None):
 def obey(options):
     """Does what the command line asks for. Returns an exit code; raises BadInput for wrong declarations and names."""
     declared = declarations.declarations()
-    if options.command not in ("exp", "done"):
+    if options.command not in ("exp", "done", *OF_CAMPAIGN):
         check(declared)
     known = declared["run"] if options.command in ("status", "done") else declared["exp"]
     unknown = [name for name in options.names if name not in known]
@@ -63,10 +68,13 @@ def obey(options):
     elif options.command == "status":
         status.status(declared, names, options)
         if not options.names and not options.flags:
-            from experiments import campaign
-
-            options.seeds = []
             print(campaign.in_words(*campaign.left(declared, options)))
+    elif options.command == "targets":
+        print("\n".join(campaign.targets(declared, options, options.seeds)))
+    elif options.command == "left":
+        found = campaign.left(declared, options, options.seeds)
+        print(campaign.in_words(*found))
+        well = not found[0]
     else:
         from experiments import pages
 
@@ -84,11 +92,11 @@ def check(declared):
 def make_parser():
     """The parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0], allow_abbrev=False)
-    parser.add_argument("command", choices=("list", "status", "done", "exp", "report"))
+    parser.add_argument("command", choices=("list", "status", "done", "exp", "report", *OF_CAMPAIGN))
     parser.add_argument("names", nargs="*", help="comparisons (exp) or runs (status, done); default: all")
     parser.add_argument("--runs", default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--data-dir", default="data", help="folder of the data sets (default: data)")
-    parser.add_argument("--seeds", default="0", help='seeds, as in "0 1 2" (default: 0)')
+    parser.add_argument("--seeds", help='seeds, as in "0 1 2" (default: 0; targets, left: by cost, see campaign.py)')
     parser.add_argument("--flags", default="", help="flags that were appended to every run's own")
     return parser
 

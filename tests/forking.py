@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NEED_TORCH = ("train.py", "experiments/report.py", "experiments/campaign.py", "experiments/bench.py")
+NEED_TORCH = ("train.py", "experiments/report.py", "experiments/bench.py")
 
 STAND_IN = r"""#!{python} -IS
 import array, json, os, resource, signal, socket, sys

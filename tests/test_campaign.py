@@ -11,7 +11,7 @@ DECLARED = declarations.declarations()
 
 
 def options(tmp_path, **changes):
-    return SimpleNamespace(**{"runs": str(tmp_path / "runs"), "data_dir": "none", "seeds": [], "flags": "--synthetic",
+    return SimpleNamespace(**{"runs": str(tmp_path / "runs"), "data_dir": "none", "flags": "--synthetic",
                               **changes})
 
 
@@ -92,7 +92,7 @@ def test_short_runs_are_wanted_with_three_seeds_and_what_is_recorded_not_at_all(
     assert again == {("a/x", 0): 60} and lacking == {}  # recorded, but its weights are not here
     assert campaign.in_words(todo, again, lacking).startswith("left: 6 runs, about 0.6 hours of a core; make campaign")
     assert campaign.in_words({}, {}, {}) == "left: nothing"
-    todo, again, _ = campaign.left(declared, options(tmp_path, flags="", seeds=[0]))
+    todo, again, _ = campaign.left(declared, options(tmp_path, flags=""), [0])
     assert set(todo) == {("a/long", 0), ("a/after", 0)} and set(again) == {("a/x", 0)}
     todo, again, _ = campaign.left(declared, options(tmp_path))  # on generated data nothing is recorded
     assert len(todo) == 7 and not again

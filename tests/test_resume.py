@@ -56,8 +56,8 @@ def wait_for(is_there, process):
 def test_killed_ten_times_at_random_instants_and_bit_identical_in_the_end(tmp_path, uninterrupted):
     seed = random.SystemRandom().randrange(10**6)
     print(f"kill instants from seed {seed}")
-    instants, folder, kills, done = random.Random(seed), tmp_path / "runs/a/b/seed0", 0, itertools.count()
-    while kills < 10:
+    instants, folder, killed, done = random.Random(seed), tmp_path / "runs/a/b/seed0", 0, itertools.count()
+    while killed < 10:
         process = start(tmp_path, EVERYTHING, **SIZES)
         process.join(instants.uniform(0.05, 1.5))
         if process.exitcode == 0:  # it ended before the tenth kill: the next process trains anew, and kills count on
@@ -66,9 +66,9 @@ def test_killed_ten_times_at_random_instants_and_bit_identical_in_the_end(tmp_pa
         elif process.exitcode is None:
             process.kill()
             process.join()
-            kills += 1
+            killed += 1
         else:
-            pytest.fail(f"exit code {process.exitcode} after {kills} kills")
+            pytest.fail(f"exit code {process.exitcode} after {killed} kills")
     process = start(tmp_path, EVERYTHING, **SIZES)
     process.join()
     assert process.exitcode == 0
