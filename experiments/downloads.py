@@ -132,8 +132,20 @@ def _one_at_a_time(name, root):
     The lock dies with the process. Whoever waited for a process that could not fetch it fails with the same DataError.
     Raises OSError where the folder cannot be made or written.
     """
-    file = root / f".{name}.lock"
-    made, waited = [folder for folder in (root, *root.parents) if not folder.exists()], False
+    made = [folder for folder in (root, *root.parents) if not folder.exists()]
+    try:
+        with _lock(name, root):
+            yield
+    finally:  # also by one that waited: of two that start together, either may be the one that made a folder
+        for folder in made:
+            with contextlib.suppress(OSError):  # something is in it, or another process has removed it
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def _lock(name, root):
+    """The lock of `_one_at_a_time`, a file in `root` that is removed in the end."""
+    file, waited = root / f".{name}.lock", False
     while True:
         root.mkdir(parents=True, exist_ok=True)
         with open(file, "a+") as lock:
@@ -159,9 +171,6 @@ def _one_at_a_time(name, root):
                 raise
             finally:
                 file.unlink(missing_ok=True)
-                for folder in made:
-                    with contextlib.suppress(OSError):  # something is in it
-                        folder.rmdir()
             return
 
 

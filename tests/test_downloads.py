@@ -1,5 +1,6 @@
 """downloads.py, and train.py where CIFAR-10 is missing: all from a server on this machine."""
 import contextlib
+import fcntl
 import hashlib
 import http.server
 import io
@@ -519,6 +520,21 @@ def test_who_waited_for_one_that_failed_does_not_try_again(cifar):
     assert [ends(p) for p in processes] == [2, 2, 2] and cifar.asked == [("slow", 0)]
     assert all("train.py: No CIFAR-10 under data: looked for" in said(p) for p in processes)
     assert not Path("data").exists() and not Path("runs").exists()
+
+
+def test_who_waited_removes_the_folder_it_had_made(monkeypatch, tmp_path):
+    """Of two that start together, one makes the folder, and the other may be the first to have the lock."""
+    def flock(lock, how):
+        if how & fcntl.LOCK_NB:  # the other has it, fails meanwhile, and leaves the folder, which it has not made
+            (tmp_path / "a/b/.cifar10.lock").unlink()
+            lock.write("no server sent it")
+            lock.flush()
+            raise BlockingIOError
+
+    monkeypatch.setattr(downloads.fcntl, "flock", flock)
+    with pytest.raises(data.DataError, match="no server sent it"):
+        downloads.fetch("cifar10", tmp_path / "a/b")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_who_waited_for_one_that_was_killed_goes_on_from_there(cifar):
