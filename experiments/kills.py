@@ -33,7 +33,7 @@ draw_faces_once = functools.cache(synthetic.faces)
 
 
 @contextlib.contextmanager
-def smaller_data(caltech35=7, cifar10=400, faces21=320):
+def smaller_data(caltech35=4, cifar10=400, faces21=320):
     """Makes synthetic data smaller, and draws them once in a process.
 
     caltech35: how many of its 35 classes have images, with 16 train, 4 valid and 4 test images each. cifar10: how many

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-import torchvision  # noqa: F401: it loads the compiler; behind an optimizer it would get what sitecustomize.py has
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -22,7 +20,18 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 # No test asks the network for anything, nor does what it starts: nobody listens at this proxy.
 os.environ.update(http_proxy="http://127.0.0.1:1", https_proxy="http://127.0.0.1:1", no_proxy="127.0.0.1,localhost")
 os.environ.pop("CIFAR10_URL", None)
-torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def torch_with_one_thread():
+    """torch and torchvision, which a process that only hands tests to others need not load.
+
+    torchvision loads torch's compiler. Behind an optimizer it would get what sitecustomize.py has in its place.
+    """
+    import torch
+    import torchvision  # noqa: F401
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,16 @@
 """An interpreter for the many runs that tests let make start: one process imports torch, then forks for each of them.
 
-A run of two steps takes 0.1 s; to import torch takes 3 s of a core. The stand-in is called as Python is. It hands the
-scripts that need torch to the process that has it, with its arguments, environment, folder, open files and the largest
-size of a file (ulimit -f), passes signals on to the fork and ends as that does. Anything else it leaves to Python
-itself.
+A run of two steps takes 0.1 s; to import torch takes 3 s of a core, and 1 s to tear it down again in a fork, which has
+to copy all that it touches: forks end without. The stand-in is called as Python is. It hands the scripts that need
+torch to the process that has it, with its arguments, environment, folder, open files and the largest size of a file
+(ulimit -f), passes signals on to the fork and ends as that does. Anything else it leaves to Python itself.
 
     python = forking.interpreter(Path("/tmp/x"))  # the stand-in, a file; the process that forks ends with this one
 """
 import array
+import atexit
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -18,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,12 +127,39 @@ def become(job, files):
     return words
 
 
+def run(script):
+    """Runs a script as Python does. Returns the exit code."""
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as e:
+        if e.code is None or isinstance(e.code, int):
+            return e.code or 0
+        print(e.code, file=sys.stderr)
+        return 1
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def end(code):
+    """Ends this process as Python does, but for freeing each object."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or 120  # what Python says of a stream that cannot be written
+    os._exit(code)
+
+
 if __name__ == "__main__":
     import matplotlib.pyplot  # noqa: F401
     import PIL.Image  # noqa: F401
     import torch
 
     torch.set_num_threads(1)
+    gc.freeze()  # a fork need not look through, and so copy, what it has from here
     sys.argv = serve(*map(int, sys.argv[1:]))
     sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    end(run(sys.argv[0]))

@@ -15,7 +15,7 @@ FACES = "--model keypoint --data faces21 --synthetic --batch-size 64 --rotated-c
 # With the fixture `small_data`: 320 train, 80 valid and 100 test images.
 OBJECTS = "--act relu --synthetic --batch-size 20 --threads 1"
 BASE = "--model base --data caltech35 --threads 1"
-# With the fixture `small_data`: 7 classes; 112 train, 28 valid and 28 test images.
+# With the fixture `small_data`: 4 classes; 64 train, 16 valid and 16 test images.
 SMALL = f"{BASE} --synthetic --batch-size 16"
 CLASS_LOSSES = ("cross-entropy", "square", "mean-square", "triplet-cosine", "triplet-euclid")
 

@@ -61,7 +61,7 @@ def copy_project(folder):
     """
     torture_round.copy_project(folder, "tiny", TINY)
     edit(folder, "(2000, 0, 500)", "(400, 0, 100)", "data.py")
-    edit(folder, "(560, 140, 140, 280)", "(140, 35, 70, 70)", "data.py")
+    edit(folder, "(560, 140, 140, 280)", "(70, 35, 70, 35)", "data.py")
     return folder
 
 

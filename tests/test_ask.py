@@ -92,13 +92,13 @@ def found(trained):
 
 def test_answers_are_the_nets_and_their_accuracy_is_the_results(trained, found):
     result = json.loads((trained / "c/base/seed0/result.json").read_text())
-    assert {part: len(found[part]["labels"]) for part in found} == {"train": 112, "test": 28}
-    assert found["test"]["features"].shape == (28, 256)
+    assert {part: len(found[part]["labels"]) for part in found} == {"train": 64, "test": 16}
+    assert found["test"]["features"].shape == (16, 256)
     accuracy = (found["test"]["labels"] == found["test"]["answers"]).mean()
     assert accuracy == pytest.approx(result["metrics"]["test_acc"])
-    true = np.arange(112) % 7  # of the synthetic data; a fifth was drawn anew
+    true = np.arange(64) % 4  # of the synthetic data; a fifth was drawn anew
     noise = result["data"]["label_noise"]
-    assert (found["train"]["labels"] != true).mean() == pytest.approx(noise, abs=1e-6) and noise > 0.15
+    assert (found["train"]["labels"] != true).mean() == pytest.approx(noise, abs=1e-6) and noise > 0.1
 
 
 def test_a_net_that_learnt_features_alone_answers_with_no_class(trained):

@@ -21,6 +21,7 @@ import pytest
 from data_files import (alone, assert_sentences, caltech_folder, faces_folder, image_folder,  # noqa: F401
                         official_batches, packed, small_disk, unprivileged)
 from helpers import forkserver, go
+from makes import forks
 
 import data
 import train
@@ -447,7 +448,7 @@ def test_nothing_is_fetched_unasked(cifar, tmp_path, monkeypatch, capsys, small_
 def test_training_without_data_and_network_ends_soon(tmp_path):
     """As typed, with the known addresses; the tests' proxy refuses every connection."""
     started = time.monotonic()
-    command = [sys.executable, ROOT / "train.py", "--model", "lenet5", "--act", "relu"]
+    command = [forks(), ROOT / "train.py", "--model", "lenet5", "--act", "relu"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == "" and time.monotonic() - started < 60
     assert re.fullmatch(r"train.py: No CIFAR-10 under data: looked for cifar10/.* could not be fetched from www.cs.*\. "

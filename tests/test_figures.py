@@ -538,7 +538,7 @@ def test_pictures_of_answers_from_the_command_line(trained, tmp_path, capsys, mo
         return answers(folder)
     monkeypatch.setattr(ask, "answers", remember)
     out, folder = tmp_path / "c/base/seed0", trained / "c/base/seed0"
-    for kind, more in (("confusion", ["--data-dir", "elsewhere"]), ("features", ["--classes", "4,2"]), ("layers", []),
+    for kind, more in (("confusion", ["--data-dir", "elsewhere"]), ("features", ["--classes", "3,2"]), ("layers", []),
                        ("against", ["--what", "label-noise"])):
         figures.main([kind, "--runs", str(trained), "--out", str(tmp_path), *more, "c/base"])
     paths = [str(path) for path in (out / "confusion.png", out / "features.png", out / "layers.md",
@@ -548,7 +548,7 @@ def test_pictures_of_answers_from_the_command_line(trained, tmp_path, capsys, mo
     confusion, features, against = drawn.values()
     for fig in (confusion, features):
         assert {"c/base, seed 0", "generated data, not a measurement"} <= set(texts(fig))
-    assert re.match(r"test: .* of 28 right", confusion.axes[1].get_title("left")) and "class 4" in texts(features)
+    assert re.match(r"test: .* of 16 right", confusion.axes[1].get_title("left")) and "class 3" in texts(features)
     ax, = against.axes
     assert ax.get_xlabel() == "share of train labels drawn anew (%)" and list(ax.get_xticks()) == [20]
     table = (out / "layers.md").read_text()

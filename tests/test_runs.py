@@ -19,6 +19,7 @@ from conftest import ROOT
 from experiments import checkpoints, runs, score, starts
 from helpers import (FACES, OBJECTS, change_args, die_in_the_next_large_write, forkserver, go, is_same_run, read,
                      result_of, rows, weights)
+from makes import forks
 
 pytestmark = pytest.mark.usefixtures("small_data")
 
@@ -266,7 +267,7 @@ def test_an_epoch_as_a_line_of_text():
 
 
 def test_a_reader_that_goes_away_does_not_stop_the_training(tmp_path):
-    command = f"{sys.executable} train.py {OBJECTS} --max-steps 2 --runs {tmp_path} --run a/b | head -c 1"
+    command = f"{forks()} train.py {OBJECTS} --max-steps 2 --runs {tmp_path} --run a/b | head -c 1"
     subprocess.run(["bash", "-c", command], cwd=ROOT, stdout=subprocess.DEVNULL)
     assert (tmp_path / "a/b/seed0/result.json").exists()
 

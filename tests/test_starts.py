@@ -13,8 +13,8 @@ import losses
 import models
 import train
 from experiments import runs, starts
-from helpers import (OBJECTS, SMALL, go, no_training, prepared, put_weights, read, result_of, rows, same, smaller_data,
-                     stop_every, substance, weights)
+from helpers import (BASE, OBJECTS, SMALL, go, no_training, prepared, put_weights, read, result_of, rows, same,
+                     smaller_data, stop_every, substance, weights)
 
 pytestmark = pytest.mark.usefixtures("small_data")
 
@@ -259,7 +259,7 @@ def test_a_run_brought_back_has_its_settings_weights_and_data(tmp_path):
 
 # ---- the triplet losses ---------------------------------------------------------------------------------------------
 
-TRIPLET = f"{SMALL} --loss triplet-cosine --freeze classifier --lr 0.1 --epochs 2"
+TRIPLET = f"{BASE} --synthetic --batch-size 12 --loss triplet-cosine --freeze classifier --lr 0.1 --epochs 2"
 
 
 @pytest.fixture(scope="module")
@@ -319,15 +319,15 @@ def test_a_triplet_loss_is_scored_in_mixed_batches_of_the_runs_size_always_alike
     assert train.evaluate(settings, model, dataset, dataset.valid, batch_size=5) == (expected, None)
     assert all(layer.training == training for layer in model.modules()) and same(model.state_dict(), state)
 
-    assert scores[0] == scores[1] and [len(indices) for indices, _ in calls] == [16, 12] * 3
+    assert scores[0] == scores[1] and [len(indices) for indices, _ in calls] == [12, 4] * 3
     total = 0
-    for indices, draws in calls[:2]:
+    for (indices, draws), classes in zip(calls[:2], (4, 2)):  # in order, they would be 3 and 1
         labels = dataset.targets[indices]
-        assert labels.unique().numel() > 4 and torch.equal(draws["degrees"], indices.float() / 100)
+        assert labels.unique().numel() >= classes and torch.equal(draws["degrees"], indices.float() / 100)
         with torch.no_grad():
             features = model.eval().features(batch(dataset, indices, draws)[0])
         total += len(indices) * losses.triplet_cosine(features, labels).item()
-    assert math.isclose(scores[0][0], total / 28, rel_tol=1e-6) and scores[0][1] is None
+    assert math.isclose(scores[0][0], total / 16, rel_tol=1e-6) and scores[0][1] is None
     assert torch.equal(torch.cat([indices for indices, _ in calls[:2]]).sort().values, dataset.valid)
 
 
@@ -402,10 +402,10 @@ def test_label_noise_is_recorded_as_it_is_and_touches_train_labels_alone(tmp_pat
     code, folder = go(tmp_path, f"{SMALL} --label-noise 0.5 --max-steps 1")
     labels, dataset = data.load("caltech35", synthetic=True).targets, starts.restore(folder)[2]
     changed = (dataset.targets != labels).nonzero()[:, 0]
-    assert code == 0 and result_of(folder)["data"]["label_noise"] == round(len(changed) / 112, 6)
-    # Half are drawn anew, of which a seventh keep their own.
-    assert 40 < len(changed) < 56 and torch.isin(changed, dataset.train).all()
-    assert set(dataset.targets[changed].tolist()) == set(range(7))
+    assert code == 0 and result_of(folder)["data"]["label_noise"] == round(len(changed) / 64, 6)
+    # Half are drawn anew, of which a quarter keep their own.
+    assert 16 < len(changed) < 32 and torch.isin(changed, dataset.train).all()
+    assert set(dataset.targets[changed].tolist()) == set(range(4))
     clean = go(tmp_path, f"{SMALL} --max-steps 1", run="a/clean")[1]
     assert "label_noise" not in result_of(clean)["data"]
 
@@ -461,13 +461,13 @@ def test_cleaning_drops_the_images_whose_labels_the_scorer_believes_least(tmp_pa
     net = models.build("base").eval()
     net.load_state_dict(weights(scorer_folder))
     with torch.no_grad():
-        surprise = -net(noisy.batch(noisy.train)[0]).log_softmax(1)[range(112), noisy.targets[noisy.train]]
-    dropped = noisy.train[surprise.topk(28).indices]
+        surprise = -net(noisy.batch(noisy.train)[0]).log_softmax(1)[range(64), noisy.targets[noisy.train]]
+    dropped = noisy.train[surprise.topk(16).indices]
     is_wrong = data.load("caltech35", synthetic=True).targets != noisy.targets
     wrong = is_wrong[dropped].sum().item()
     counts = result["data"]
-    assert code == 0 and (counts["train"], counts["dropped"], counts["dropped_noisy"]) == (84, 28, wrong)
-    assert 0 < wrong < 28 and counts["label_noise"] == round(is_wrong.sum().item() / 112, 6)
+    assert code == 0 and (counts["train"], counts["dropped"], counts["dropped_noisy"]) == (48, 16, wrong)
+    assert 0 < wrong < 16 and counts["label_noise"] == round(is_wrong.sum().item() / 64, 6)
     cleaned = train.prepare(train.parse(f"{CLEANED} --runs {tmp_path / 'runs'}".split()))[0]
     assert sorted([*cleaned.train.tolist(), *dropped.tolist()]) == noisy.train.tolist()
     assert result["init_digest"] == digest_of(scorer_folder / "model.pt")
@@ -491,7 +491,7 @@ def test_what_was_dropped_at_the_beginning_stays_dropped(tmp_path, scorer, monke
     kept = read(folder / "args.json")["dropped"]
     monkeypatch.setattr(starts, "least_believed", lambda *_: pytest.fail("scored again"))
     assert code == 75 and go(tmp_path, flags)[0] == 0 and read(folder / "args.json")["dropped"] == kept
-    assert result_of(folder)["data"]["dropped"] == len(kept) == 28
+    assert result_of(folder)["data"]["dropped"] == len(kept) == 16
     monkeypatch.setattr(starts, "least_believed", lambda *_: kept[:5])
     assert go(tmp_path, f"{flags} --restart")[0] == 0  # a new run, scored anew
     assert result_of(folder)["data"]["dropped"] == 5

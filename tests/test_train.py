@@ -312,7 +312,7 @@ def test_rotation_rotates_every_image_once_by_an_angle_of_its_own(tmp_path):
     plan = data.plan_epoch(settings, dataset, 1)
     degrees = plan.draws["degrees"]
     assert torch.equal(plan.indices.sort().values, dataset.train)
-    assert len(degrees) == 112 == degrees.unique().numel() and (degrees != 0).all()
+    assert len(degrees) == 64 == degrees.unique().numel() and (degrees != 0).all()
     assert degrees.abs().max() <= 15 and degrees.max() > 12 and degrees.min() < -12
     assert not torch.equal(degrees, data.plan_epoch(settings, dataset, 2).draws["degrees"])
     assert "degrees" not in data.plan_epoch(train.parse(SMALL.split()), dataset, 1).draws
@@ -523,13 +523,13 @@ PLATEAU_OF_ALL = "--schedule plateau --split all"
     ("--test-each-epoch --test-weights best", "not the best on valid"),
     ("--test-weights none --test-each-epoch", "scores the weights of each epoch"),
     (f"{KEYPOINT} --test-each-epoch", "needs a test set"), (f"{KEYPOINT} --protocol report", "is for classes"),
-    # sizes of batches: 320 train, 80 valid and 100 test images here; 112 train images of caltech35
+    # sizes of batches: 320 train, 80 valid and 100 test images here; 64 train images of caltech35
     ("--model mlp --batch-size 319", "leaves a step with one image"),
     ("--model resnet18 --batch-size 1", "leaves a step with one image"),
-    (f"{BASE} --batch-size 37", "leaves a step with one image"),
+    (f"{BASE} --batch-size 21", "leaves a step with one image"),
     ("--model mlp --batch-size 79 --protocol report", "leaves a step with one image"),
     ("--model mlp --batch-size 99 --protocol report", "leaves a step with one image"),
-    (f"{BASE} --drop-last --batch-size 113", "leaves nothing of 112 images"),
+    (f"{BASE} --drop-last --batch-size 65", "leaves nothing of 64 images"),
 ])
 def test_bad_flags_get_a_sentence_exit_2_and_no_folder(tmp_path, flags, words, capsys):
     code = train.main(f"--synthetic --runs {tmp_path / 'runs'} {flags}".split())
