@@ -59,6 +59,7 @@ def imagenet(tmp_path, monkeypatch):
 
     torchvision's cache is empty, and there is no network.
     """
+    import torch
     from torchvision.models import resnet18
 
     def no_network(*_, **__):

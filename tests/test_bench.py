@@ -18,6 +18,7 @@ import models
 import train
 from conftest import ROOT
 from experiments import bench, bench_page, declarations, hand_written, reported_way, timing
+from helpers import forkserver
 from makes import forks
 
 SOME = torch.tensor([0, 1, 7, 160, 319])  # of both label.txt files
@@ -268,7 +269,7 @@ def start_and_wait(sender):
 
 def test_a_process_of_our_own_ends_with_the_one_that_started_it():
     receiver, sender = multiprocessing.Pipe()
-    parent = multiprocessing.get_context("spawn").Process(target=start_and_wait, args=(sender,))
+    parent = forkserver.Process(target=start_and_wait, args=(sender,))
     parent.start()
     child = receiver.recv()
     time.sleep(0.2)

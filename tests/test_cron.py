@@ -92,10 +92,10 @@ def test_the_next_tick_finds_everything_done(worked):
 
 
 def test_a_tick_beside_another_one_ends_at_once_and_says_nothing(fresh):
-    first = tick(fresh, "exp-long", "1h")
+    first = tick(fresh, "exp-long", "1h", forks())
     until((fresh / "runs/tiny/long/seed0/log.jsonl").exists)
     started = time.monotonic()
-    assert tick(fresh, "exp-long", "1h").wait(timeout=60) == 1 and time.monotonic() - started < 5
+    assert tick(fresh, "exp-long", "1h", forks()).wait(timeout=60) == 1 and time.monotonic() - started < 5
     os.killpg(first.pid, signal.SIGTERM)
     until(lambda: is_free(fresh))
     log = (fresh / "cron.log").read_text()
@@ -128,9 +128,10 @@ def test_a_project_that_cannot_be_written_works_with_runs_elsewhere(worked, fres
     shutil.rmtree(tmp_path / "elsewhere/tiny/b")
     shutil.rmtree(tmp_path / "elsewhere/figures")
     words = READ_ONLY.format(project=fresh, runs=tmp_path / "elsewhere", python=sys.executable)
+    env = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "",
+           "PYTHONPATH": os.environ["PYTHONPATH"]}  # brings sitecustomize.py
     done = subprocess.run(["unshare", "-rm", "/bin/sh", "-c", words], cwd="/", stdin=subprocess.DEVNULL,
-                          env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""},
-                          capture_output=True, text=True)
+                          env=env, capture_output=True, text=True)
     if "unshare" in done.stderr or done.returncode == 99:
         pytest.skip("this machine has no user namespaces in which to mount read-only")
     assert done.returncode == 0, (tmp_path / "elsewhere/cron.log").read_text()
@@ -145,7 +146,7 @@ def test_a_box_that_is_switched_off_goes_on_at_the_next_tick_to_the_same_result(
     shutil.copytree(fresh, other)
     undisturbed = tick(other, goal, python=forks())
     log = fresh / "runs/tiny/long/seed0/log.jsonl"
-    process = tick(fresh, goal)
+    process = tick(fresh, goal, python=forks())
     until(lambda: log.exists() and log.read_text().count("\n") >= 2)  # after the first there was a checkpoint
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
