@@ -9,7 +9,8 @@ what is long folded; then the findings and what differs from the report, written
 import collections
 from pathlib import Path
 
-from experiments import claims, costs, declarations, figures, findings, off, overview, records, runs, torture_page
+from experiments import (claims, costs, declarations, figures, findings, off, overview, records, runs, seeds,
+                         torture_page)
 from experiments.tables import parts, precision_table, printed
 from experiments.words import is_fraction, legend, markdown, measured, printed_number
 
@@ -44,6 +45,7 @@ def make_report(declared, runs_dir, data_dir="data"):
     for report in declared["pages"]:
         for name in comparisons_of(declared, report):
             draw(declared, name, found, runs_dir, data_dir)
+        seeds.figure(declared, report, found, results / "figures" / f"seeds-{report}.png")
         (results / f"{report}.md").write_text(page(declared, report, found, records.both_precisions(kept)))
     overview.overview(declared, own, results / "figures" / "overview.png")
     (results / "costs.md").write_text(costs.page(declared, own))
@@ -126,6 +128,7 @@ def page(declared, report, found, pairs=()):
     if pairs:
         lines += ["## What bfloat16 costs", "", "The same run and seed in both precisions.", "",
                   precision_table(pairs), ""]
+    lines += of_seeds(declared, report, found)
     sections = dict(prose["sections"])
     are_off = off.section(declared, report, found)
     if are_off:
@@ -135,6 +138,16 @@ def page(declared, report, found, pairs=()):
         lines += [findings.filled(text, report, declared, found), ""] if text else []
     lines += ["## Where the numbers come from", "", provenance(mine), ""]
     return "\n".join(lines)
+
+
+def of_seeds(declared, report, found):
+    """The part of a page on what one seed cannot tell, with its figure where there is one."""
+    lines = seeds.section(declared, report, found)
+    if not lines:
+        return []
+    figure = records.RECORDS.parent / "figures" / f"seeds-{report}.png"
+    shown = [f"![{figure.stem}](figures/{figure.name})", ""] if figure.exists() else []
+    return [f"## {seeds.TITLE}", "", *lines, *shown]
 
 
 def own_records(declared, report, found):

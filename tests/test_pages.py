@@ -193,8 +193,9 @@ def test_a_page_has_verdicts_comparisons_figures_and_prose(place, tiny, monkeypa
     pages.make_report(tiny, place.folder / "runs", "there")
     text = (place.results / "tiny.md").read_text()
     titles = re.findall(r"^#+ (.*)", text, re.MULTILINE)
-    assert titles == ["Report 9: two nets", "Verdicts", "exp-rates", "exp-alone", "Not measured yet", "Findings",
-                      "What differs from the report", "Where the numbers come from"]
+    assert titles == ["Report 9: two nets", "Verdicts", "exp-rates", "exp-alone", "Not measured yet",
+                      "What one seed cannot tell", "Findings", "What differs from the report",
+                      "Where the numbers come from"]
     lines = text.splitlines()
     assert lines[2].startswith("Made by `make report` from 3 records of 2 runs; ")
     assert lines[6] == "- **Not run, or only in part**: T1"

@@ -1,0 +1,200 @@
+"""What one seed cannot tell: how often two single runs rank the other way, and how small a difference can be seen.
+
+    make report                                  # a section and a figure of it on each page of results/
+    python -m pytest -q tests/test_seeds.py
+
+The quantity is that of the report's headline, of the runs that were measured with several seeds. A comparison here is
+the first run of a comparison and one of its others.
+"""
+import math
+import statistics
+from typing import NamedTuple
+
+import matplotlib
+
+from experiments import declarations
+from experiments.panels import COLOURS, GREY, STYLE, empty_figure, save
+from experiments.prepared import printed_of
+from experiments.verdicts import T_QUANTILES
+from experiments.words import in_words, is_fraction, markdown, number_of
+
+TITLE = "What one seed cannot tell"
+SEEDS = (1, 2, 3, 5, 10)  # of each run, for which the smallest difference that can be seen is told
+LEAST = 3  # runs with several seeds, for a figure
+HEAD = ["comparison", "difference of the means", "seeds", "rank the other way"]
+
+
+class Pair(NamedTuple):
+    """Two runs with several seeds each, and how their single runs rank."""
+
+    names: tuple
+    difference: float  # of the means, second minus first
+    seeds: tuple  # of each
+    against: float  # of all pairs of single runs, one of each: how many rank the other way; a tie counts half
+    pairs: int
+
+
+def quantity_of(declared, report):
+    """The metric of a report's headline; None where it has none."""
+    return declared["headline"][report][1] if report in declared["headline"] else None
+
+
+def numbers_of(declared, report, found):
+    """{run: [number, ...]}, one for every seed, of the report's own runs that have several."""
+    metric, numbers = quantity_of(declared, report), {}
+    for record in found:
+        run = record["run"]
+        if declarations.report_of(run) != report or declarations.real(declared, run) != run:
+            continue
+        number = number_of(record, metric)
+        if number is not None and math.isfinite(number):
+            numbers.setdefault(run, []).append(number)
+    return {run: several for run, several in numbers.items() if len(several) > 1}
+
+
+def pairs_of(declared, report, numbers):
+    """The comparisons of a report whose two runs are among `numbers` and differ, each once: a list of Pair."""
+    found = {}
+    for name, names in declared["exp"].items():
+        if declared["report"][name] != report:
+            continue
+        first, *others = (declarations.real(declared, run) for run in names)
+        for other in others:
+            known = (first, other) in found or (other, first) in found
+            if known or first not in numbers or other not in numbers:
+                continue
+            if numbers[first] != numbers[other]:  # else they are one training up to that number
+                found[first, other] = pair((first, other), numbers[first], numbers[other])
+    return list(found.values())
+
+
+def pair(names, first, second):
+    """Compares every single run of one with every single run of the other: a Pair."""
+    difference = statistics.mean(second) - statistics.mean(first)
+    against = 0
+    for one in first:
+        for other in second:
+            if one == other or difference == 0:
+                against += 0.5
+            elif (other > one) != (difference > 0):
+                against += 1
+    return Pair(names, difference, (len(first), len(second)), against, len(first) * len(second))
+
+
+def deviation_of(numbers):
+    """The usual deviation of a run over its seeds: the median, which one run that hardly learns does not spoil."""
+    return statistics.median(statistics.stdev(several) for several in numbers.values())
+
+
+def smallest_difference(deviation, seeds):
+    """How far the means of two runs with so many seeds each must lie apart, for a 95 % interval that leaves out 0.
+
+    deviation: of each of the two over its seeds. By Student's t with 2 (seeds - 1) degrees of freedom, unpaired. One
+    seed has no deviation of its own: then this one is taken for known, and the distribution for normal.
+    """
+    if seeds == 1:
+        return statistics.NormalDist().inv_cdf(0.975) * deviation * math.sqrt(2)
+    degrees = min(2 * (seeds - 1), len(T_QUANTILES))  # of more degrees the last quantile, which is on the safe side
+    return T_QUANTILES[degrees - 1] * deviation * math.sqrt(2 / seeds)
+
+
+# ---- on a page ------------------------------------------------------------------------------------------------------
+
+def section(declared, report, found):
+    """What a report's page says of it, Markdown lines; [] where no run has several seeds."""
+    numbers = numbers_of(declared, report, found) if quantity_of(declared, report) else {}
+    if not numbers:
+        return []
+    metric, pairs = quantity_of(declared, report), pairs_of(declared, report, numbers)
+    unsure = sorted((one for one in pairs if one.against), key=lambda one: -one.against / one.pairs)
+    deviation = deviation_of(numbers)
+    lines = [f"{scatter(metric, numbers)} With that deviation, two runs can be told apart by a 95 % interval if their "
+             "means differ by at least:", "",
+             markdown(["seeds of each run", *map(str, SEEDS)],
+                      [["smallest difference", *(said(metric, smallest_difference(deviation, n)) for n in SEEDS)]]), ""]
+    if pairs:
+        sure = f"{len(pairs) - len(unsure)} of {len(pairs)} comparisons"
+        lines += [f"How two single runs rank, one of each: in {sure} of such runs always as their means do"
+                  + (", in these not:" if unsure else "."), ""]
+    else:
+        lines += ["No comparison has two such runs yet.", ""]
+    if unsure:
+        lines += [markdown(HEAD, [row(metric, one) for one in unsure]), ""]
+    return lines
+
+
+def scatter(metric, numbers):
+    """How much the runs scatter over their seeds, in a sentence."""
+    deviations = {run: statistics.stdev(several) for run, several in numbers.items()}
+    least, most = min(deviations, key=deviations.get), max(deviations, key=deviations.get)
+    about = f"Over its seeds a run's {in_words(metric)} has a deviation of {said(metric, deviation_of(numbers))}"
+    if len(numbers) == 1:
+        return f"{about}: that of {declarations.short(most)}, the only run with several seeds."
+    return (f"{about}: the median of {len(numbers)} runs with several seeds, from {said(metric, deviations[least])} "
+            f"({declarations.short(least)}) to {said(metric, deviations[most])} ({declarations.short(most)}).")
+
+
+def row(metric, one):
+    """The cells of a comparison."""
+    first, second = map(declarations.short, one.names)
+    return [f"{second} minus {first}", said(metric, one.difference, "+"), " and ".join(map(str, one.seeds)),
+            f"{one.against:g} of {one.pairs} pairs"]
+
+
+def said(metric, x, sign=""):
+    """A difference or deviation with its unit."""
+    if is_fraction(metric):
+        return f"{100 * x:{sign}.1f} points"
+    return f"{x:{sign}.3g}" + (" px²" if metric == "best_valid_loss" else "")
+
+
+# ---- the figure -----------------------------------------------------------------------------------------------------
+
+def figure(declared, report, found, path):
+    """Writes every seed of the runs that have several to the PNG file `path`. Returns whether there are enough."""
+    numbers = numbers_of(declared, report, found) if quantity_of(declared, report) else {}
+    if len(numbers) < LEAST:
+        return False
+    metric = quantity_of(declared, report)
+    quantity = metric.removeprefix("best_")
+    printed = {}
+    for number in sorted(printed_of(declared, list(numbers)), key=lambda number: number.epoch):
+        if number.quantity == quantity:  # the last epoch's is kept
+            printed[number.run] = (number.low, number.high)
+    save(draw(metric, numbers, printed, declared["pages"][report]["title"]), path)
+    return True
+
+
+def draw(metric, numbers, printed, title):
+    """Returns a Figure: a row for each run with a dot for each seed, their mean, and the number that the report prints.
+
+    Below, as long as they are: the smallest differences that can be seen with 1, 3 and 5 seeds of each run.
+    """
+    scale = 100 if is_fraction(metric) else 1
+    order = sorted(numbers, key=lambda run: statistics.mean(numbers[run]))
+    deviation, bars = deviation_of(numbers), (1, 3, 5)
+    with matplotlib.rc_context(STYLE):
+        fig = empty_figure(7.5, 1.7 + 0.23 * (len(order) + len(bars)))
+        ax = fig.subplots()
+        for place, run in enumerate(order):
+            ax.plot([scale * x for x in numbers[run]], [place] * len(numbers[run]), "o", color=COLOURS[0], alpha=0.55,
+                    markersize=6, markeredgewidth=0, label="one seed" if place == 0 else None)
+            ax.plot(scale * statistics.mean(numbers[run]), place, "|", color="black", markersize=13,
+                    markeredgewidth=1.6, label="mean" if place == 0 else None)
+        known = [(scale * sum(printed[run]) / 2, place) for place, run in enumerate(order) if run in printed]
+        if known:
+            ax.plot(*zip(*known), "D", color="none", markeredgecolor=COLOURS[6], markersize=6, label="reported")
+        low, _ = ax.get_xlim()
+        for place, seeds in enumerate(bars, 1):
+            length = scale * smallest_difference(deviation, seeds)
+            ax.errorbar(low + length / 2, -place - 0.6, xerr=length / 2, capsize=3, linewidth=1.5, **GREY)
+        ax.axhline(-0.8, linewidth=0.8, **GREY)
+        ax.set_yticks([*range(len(order)), *(-place - 0.6 for place in range(1, len(bars) + 1))],
+                      [*map(declarations.short, order), *(f"seen with {n} seed{'s' * (n > 1)} each" for n in bars)])
+        ax.set(ylim=(-len(bars) - 1.1, len(order) - 0.4),
+               xlabel=in_words(metric) + (" (%)" if is_fraction(metric) else " (px²)"))
+        ax.grid(axis="x")
+        fig.legend(loc="outside lower center", ncols=3)
+        fig.suptitle(f"{title.partition(':')[0]}: every seed, and the smallest difference that can be seen",
+                     fontweight="bold")
+    return fig
