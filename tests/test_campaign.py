@@ -115,8 +115,9 @@ def test_a_campaign_trains_what_is_left_and_says_how_much_that_is(fresh):  # noq
                      make(fresh, "status"), re.M)
     asked = [(name, seed) for name in ("tiny/a", "tiny/b", "tiny/c", "tiny/diverges") for seed in "012"]
     assert sorted(would_train(fresh, "campaign")) == asked and not (fresh / "runs").exists()
+    assert {seed for _, seed in would_train(fresh, "campaign", "SEEDS=0 3")} == {"0", "3"}
     printed = make(fresh, "campaign", "SEEDS=1")
     assert "left: nothing, and 1 that cannot be trained as things are" in printed
     assert {path.parent.name for path in fresh.rglob("result.json")} == {"seed1"}
     printed = make(fresh, "campaign", "STOP_AFTER=0s", expect=2)
-    assert "left: 8 runs" in printed
+    assert "left: 8 runs" in printed and would_train(fresh, "campaign", "SEEDS=1") == []
