@@ -376,8 +376,8 @@ def by_epoch(records, path, context=Context()):
 def draw_by_epoch(records, context=Context()):
     """Returns a Figure: test accuracy in % by epoch, or by update, what `records` measured beside what was printed.
 
-    A colour per run; measured: solid, the mean of the seeds and a min–max band; printed: hollow marks. Records without
-    test accuracy by epoch are left out; raises ValueError if all are.
+    A colour per run; measured: solid, the mean of the seeds and a min–max band; printed: hollow marks. Records
+    without test accuracy by epoch are left out; raises ValueError if all are.
     """
     records = [record for record in records if table([record], "test_acc", length([record])).count()]
     if not records:

@@ -151,8 +151,9 @@ NAMES = {
 # What an amount is called, where the flag is not: {} is the amount.
 AMOUNTS = {"batch_size": "batch {}", "epochs": "{} epochs", "clip": "clipping at {}", "l2": "L2 term {}",
            "dropconnect": "DropConnect {}", "autoaugment": "AutoAugment {}", "augmix": "AugMix {}", "side": "{} px",
-           "pad_crop": "crop after padding {}", "rotation": "rotation ±{}°", "rotated_copies": "copies rotated ±{}°",
-           "early_stop": "early stopping {}", "init_from": "starts from {}", "clean_by": "cleaned by {}",
+           "pad_crop": "crop after padding {}", "rotation": "rotation ±{}°",
+           "rotated_copies": "copies rotated ±{}°", "early_stop": "early stopping {}",
+           "init_from": "starts from {}", "clean_by": "cleaned by {}",
            "convs": "convolutions {}", "model": "{}", "order": "{}", "schedule": "{}", "switch_after": "{}"}
 
 

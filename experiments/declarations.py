@@ -210,6 +210,12 @@ def as_declared(declared, records):
     return [record for record in records if declared["run"].get(record["run"]) == record["flags"]]
 
 
+def own_records(declared, report, records):
+    """The records of a report's own runs, without those under second names."""
+    own = trained(declared)
+    return [record for record in records if report_of(record["run"]) == report and record["run"] in own]
+
+
 def source_of(declared, run):
     """The declared run that this one starts from (--init-from) or whose net cleans its data (--clean-by), or None."""
     flags = as_dict(declared["run"][run])

@@ -24,14 +24,16 @@ WORDS = {"en": {"report": "Report", "seeds": "{} ({} seeds)", "seed": "{} (1 see
                 "claims": "held: {} of {}", "one seed": "one seed: {} for, {} against", "left": "{} open",
                 "undecided": "{} undecided", "not judgeable": "{} not judgeable", "not run": "{} not run",
                 "between": ", ", "then": "; ", "survived": "- [What it survives](results/torture.md): {}."},
-         "zh": {"report": "报告 ", "seeds": "{}（{} 个种子）", "seed": "{}（1 个种子）", "none": "尚未测量",
-                "claims": "成立：{1} 条中 {0} 条", "one seed": "单个种子：{} 条支持，{} 条不支持", "left": "{} 条未决",
+         "zh": {"report": "报告 ", "seeds": "{}（{} 个种子）", "seed": "{}（1 个种子）",
+                "none": "尚未测量", "claims": "成立：{1} 条中 {0} 条",
+                "one seed": "单个种子：{} 条支持，{} 条不支持", "left": "{} 条未决",
                 "undecided": "{} 条未定", "not judgeable": "{} 条无法判定", "not run": "{} 条未运行",
                 "between": "，", "then": "；", "survived": "- [经得起什么](results/torture.md)：{}。"}}
 QUANTITIES = {"en": {"test_acc": "test acc", "valid_acc": "valid acc", "train_acc": "train acc",
                      "valid_loss": "valid loss in px²", "best_valid_loss": "best valid loss in px²"},
               "zh": {"test_acc": "测试准确率", "valid_acc": "验证准确率", "train_acc": "训练准确率",
-                     "valid_loss": "验证损失（px²）", "best_valid_loss": "最佳轮次的验证损失（px²）"}}
+                     "valid_loss": "验证损失（px²）",
+                     "best_valid_loss": "最佳轮次的验证损失（px²）"}}
 
 
 def make_report(declared, runs_dir, data_dir="data"):
@@ -45,7 +47,7 @@ def make_report(declared, runs_dir, data_dir="data"):
     for report in declared["pages"]:
         for name in comparisons_of(declared, report):
             draw(declared, name, found, runs_dir, data_dir)
-        seeds.figure(declared, report, found, results / "figures" / f"seeds-{report}.png")
+        seeds.figure(declared, report, found, figure_of_seeds(report))
         (results / f"{report}.md").write_text(page(declared, report, found, records.both_precisions(kept)))
     overview.overview(declared, own, results / "figures" / "overview.png")
     (results / "costs.md").write_text(costs.page(declared, own))
@@ -102,7 +104,7 @@ def page(declared, report, found, pairs=()):
     found: records, with those under second names. pairs: those of the same run and seed in float32 and in bfloat16.
     """
     of_report, prose = declared["pages"][report], findings.read(report)
-    mine = own_records(declared, report, found)
+    mine = declarations.own_records(declared, report, found)
     made = f"{len(mine)} records of {len({record['run'] for record in mine})} runs" if mine else "no record yet"
     lines = [f"# {of_report['title']}", "",
              f"Made by `make report` from {made}; [where the numbers come from](#where-the-numbers-come-from).", ""]
@@ -140,20 +142,19 @@ def page(declared, report, found, pairs=()):
     return "\n".join(lines)
 
 
+def figure_of_seeds(report):
+    """Where the figure of a report's seeds lies."""
+    return records.RECORDS.parent / "figures" / f"seeds-{report}.png"
+
+
 def of_seeds(declared, report, found):
     """The part of a page on what one seed cannot tell, with its figure where there is one."""
     lines = seeds.section(declared, report, found)
     if not lines:
         return []
-    figure = records.RECORDS.parent / "figures" / f"seeds-{report}.png"
+    figure = figure_of_seeds(report)
     shown = [f"![{figure.stem}](figures/{figure.name})", ""] if figure.exists() else []
     return [f"## {seeds.TITLE}", "", *lines, *shown]
-
-
-def own_records(declared, report, found):
-    """The records of a report's own runs, without those under second names."""
-    own = declarations.trained(declared)
-    return [record for record in found if declarations.report_of(record["run"]) == report and record["run"] in own]
 
 
 def comparison(declared, name, tables, ours):

@@ -29,9 +29,10 @@ def main(argv=None):
     """The command line. Returns an exit code."""
     parser = make_parser()
     options = parser.parse_args(argv)
+    default = "" if options.command in OF_CAMPAIGN else "0"
     if options.seeds is None:
-        options.seeds = "" if options.command in OF_CAMPAIGN else "0"
-    if not re.fullmatch(r"\d+( \d+)*", options.seeds) and (options.seeds or options.command not in OF_CAMPAIGN):
+        options.seeds = default
+    if options.seeds != default and not re.fullmatch(r"\d+( \d+)*", options.seeds):
         parser.error(f'--seeds "{options.seeds}" is no list of whole numbers such as "0 1 2"')
     options.seeds = [int(seed) for seed in options.seeds.split()]
     try:

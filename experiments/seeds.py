@@ -31,24 +31,22 @@ class Pair(NamedTuple):
     difference: float  # of the means, second minus first
     seeds: tuple  # of each
     against: float  # of all pairs of single runs, one of each: how many rank the other way; a tie counts half
-    pairs: int
 
-
-def quantity_of(declared, report):
-    """The metric of a report's headline; None where it has none."""
-    return declared["headline"][report][1] if report in declared["headline"] else None
+    @property
+    def pairs(self):
+        """How many pairs of single runs there are, one of each."""
+        return math.prod(self.seeds)
 
 
 def numbers_of(declared, report, found):
-    """{run: [number, ...]}, one for every seed, of the report's own runs that have several."""
-    metric, numbers = quantity_of(declared, report), {}
-    for record in found:
-        run = record["run"]
-        if declarations.report_of(run) != report or declarations.real(declared, run) != run:
-            continue
+    """{run: [number, ...]}, one for every seed, of the report's own runs that have several; {} without a headline."""
+    if report not in declared["headline"]:
+        return {}
+    metric, numbers = declared["headline"][report][1], {}
+    for record in declarations.own_records(declared, report, found):
         number = number_of(record, metric)
         if number is not None and math.isfinite(number):
-            numbers.setdefault(run, []).append(number)
+            numbers.setdefault(record["run"], []).append(number)
     return {run: several for run, several in numbers.items() if len(several) > 1}
 
 
@@ -78,7 +76,7 @@ def pair(names, first, second):
                 against += 0.5
             elif (other > one) != (difference > 0):
                 against += 1
-    return Pair(names, difference, (len(first), len(second)), against, len(first) * len(second))
+    return Pair(names, difference, (len(first), len(second)), against)
 
 
 def deviation_of(numbers):
@@ -102,10 +100,10 @@ def smallest_difference(deviation, seeds):
 
 def section(declared, report, found):
     """What a report's page says of it, Markdown lines; [] where no run has several seeds."""
-    numbers = numbers_of(declared, report, found) if quantity_of(declared, report) else {}
+    numbers = numbers_of(declared, report, found)
     if not numbers:
         return []
-    metric, pairs = quantity_of(declared, report), pairs_of(declared, report, numbers)
+    metric, pairs = declared["headline"][report][1], pairs_of(declared, report, numbers)
     unsure = sorted((one for one in pairs if one.against), key=lambda one: -one.against / one.pairs)
     deviation = deviation_of(numbers)
     lines = [f"{scatter(metric, numbers)} With that deviation, two runs can be told apart by a 95 % interval if their "
@@ -152,10 +150,10 @@ def said(metric, x, sign=""):
 
 def figure(declared, report, found, path):
     """Writes every seed of the runs that have several to the PNG file `path`. Returns whether there are enough."""
-    numbers = numbers_of(declared, report, found) if quantity_of(declared, report) else {}
+    numbers = numbers_of(declared, report, found)
     if len(numbers) < LEAST:
         return False
-    metric = quantity_of(declared, report)
+    metric = declared["headline"][report][1]
     quantity = metric.removeprefix("best_")
     printed = {}
     for number in sorted(printed_of(declared, list(numbers)), key=lambda number: number.epoch):

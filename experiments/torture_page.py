@@ -15,11 +15,13 @@ files left behind. Images are generated."""
 # The line of the READMEs in their languages, and what it says of the outcome.
 LINES = {"en": "{kills} kills (SIGKILL at random instants and at every write) of {kinds} kinds of runs, and {cases} "
                "stops, limits, damaged files and double starts: {outcome} ({device}, {date}, commit {commit})",
-         "zh": "对 {kinds} 种训练强制终止 {kills} 次（SIGKILL，在随机时刻和每次写盘时），另有 {cases} "
-               "次停止、资源限制、文件损坏和重复启动：{outcome}（{device}，{date}，提交 {commit}）"}
+         "zh": "对 {kinds} 种训练强制终止 {kills} 次（SIGKILL，在随机时刻和每次写盘时），"
+               "另有 {cases} 次停止、资源限制、文件损坏和重复启动："
+               "{outcome}（{device}，{date}，提交 {commit}）"}
 OUTCOMES = {"en": {"same": "0 bits different", "different": "{} results different",
                    "wrong": ", {} hung or ended wrongly", "dirty": " with changes"},
-            "zh": {"same": "没有一位不同", "different": "{} 个结果不同", "wrong": "，{} 次挂起或退出有误", "dirty": "（有改动）"}}
+            "zh": {"same": "没有一位不同", "different": "{} 个结果不同",
+                   "wrong": "，{} 次挂起或退出有误", "dirty": "（有改动）"}}
 
 COUNTS = ("rounds", "starts", "kills", "cases", "different", "wrong", "skipped")  # of each row
 

@@ -209,8 +209,9 @@ LEGEND = (
     ("Δ", "Δ is the difference to the first row, over the seeds that both have."),
     ("turned", "Losses of landmarks are mean squared errors in px²."),
     ("@", "@1 is after epoch 1, @end after the last."),
-    ("÷", "loss ÷ N is the mean train loss over the batch size N, as the report's scripts print it, and loss + L2 ÷ N "
-          "has the L2 term in it. Where it is not known which of the two a printed loss is, it stands beside both."),
+    ("÷", "loss ÷ N is the mean train loss over the batch size N, as the report's scripts print it, and "
+          "loss + L2 ÷ N has the L2 term in it. Where it is not known which of the two a printed loss is, it "
+          "stands beside both."),
     ("tail loss", "The tail loss is the mean of an epoch's last 2,000 batches."),
     (" late", "late: the median of the last 10 epochs."),
     ("turned", "turned: on the valid faces turned by 30 degrees both ways."),

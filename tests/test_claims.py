@@ -373,8 +373,8 @@ def test_the_table_of_claims_has_a_row_for_each_and_one_for_each_part_of_several
     declared["claim"]["K8"] = "slower"
     blown_up = claims.claims_table(declared, ["K8"], keypoint_records(adam=dict(train=[10] * 100 + [1e8] * 150)))
     assert len(blown_up.splitlines()) == 3 and "adam blew up" in blown_up and "**not judgeable**" in blown_up
-    assert rows[5][1:] == ["– Adam: test accuracy, with StepLR minus without", "–", "–", "–", "less than 2 points", "–",
-                           "not run"]
+    assert rows[5][1:] == ["– Adam: test accuracy, with StepLR minus without", "–", "–", "–",
+                           "less than 2 points", "–", "not run"]
     assert len(rows) == 8
 
 

@@ -16,8 +16,8 @@ from helpers import go, smaller_data
 
 DIGITS = "1" + 400 * "0"  # no float holds it, and no int64
 LONG = "1" + 5000 * "0"  # Python makes no int of it
-EDGES = ("0", "-1", "nan", "inf", "-inf", "1e39", "1e-60", "1e38", "1e-37", DIGITS, LONG, "", " ", "0x10", "1_000", "１",
-         str(2**31), str(2**63))
+EDGES = ("0", "-1", "nan", "inf", "-inf", "1e39", "1e-60", "1e38", "1e-37", DIGITS, LONG, "", " ", "0x10", "1_000",
+         "１", str(2**31), str(2**63))
 NUMBERS = {action.option_strings[0]: action for action in train.make_parser()._actions if action.type}
 
 

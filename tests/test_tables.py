@@ -110,8 +110,9 @@ def test_a_printed_loss_stands_beside_both_quantities_that_it_may_be():
     found = [record(run, train=[2.0, *[1.8] * 8, 1.6], curves=curves, train_acc=0.5, valid_acc=0.5)
              for run in of["run"]]
     head = head_of(of, found)
-    assert head[2:11] == ["valid acc % reported", "valid acc % measured", "Δ points", "loss reported @1", "loss ÷ 4 @1",
-                          "loss + L2 ÷ 4 @1", "loss reported @end", "loss ÷ 4 @end", "loss + L2 ÷ 4 @end"]
+    assert head[2:11] == ["valid acc % reported", "valid acc % measured", "Δ points", "loss reported @1",
+                          "loss ÷ 4 @1", "loss + L2 ÷ 4 @1", "loss reported @end", "loss ÷ 4 @end",
+                          "loss + L2 ÷ 4 @end"]
     rows = columns(of, found, *head[5:11])
     assert rows["both"] == ["0.5", "0.500", "0.600", "0.4", "0.400", "0.500"]
     assert rows["one"] == ["0.6", "", "0.600", "0.3", "", "0.500"]  # nothing beside what it is not
@@ -176,8 +177,8 @@ def test_a_sweep_has_a_row_for_each_value_and_differences_within_a_net():
                    "a/c2": "--model cnn --dropout 0.3"}, ["sweep:dropout"])
     found = [record(run, test_acc=accuracy, train_acc=0.9, curves={"valid_acc": [0.5, 0.6], "train_acc": [0.7, 0.9]})
              for run, accuracy in zip(of["run"], (0.5, 0.6, 0.7, 0.75))]
-    assert columns(of, found, "dropout", "Δ points") == {"m1": ["0", "–"], "m2": ["0.1", "+10.0"], "c1": ["0.1", "–"],
-                                                         "c2": ["0.3", "+5.0"]}
+    assert columns(of, found, "dropout", "Δ points") == {"m1": ["0", "–"], "m2": ["0.1", "+10.0"],
+                                                         "c1": ["0.1", "–"], "c2": ["0.3", "+5.0"]}
     late = columns(of, found, "train acc % (running) late", "valid acc % late")
     assert late["m1"] == ["80.0", "55.0"] and "what changed" not in head_of(of, found)
 
