@@ -563,7 +563,7 @@ import resource, torch
 from experiments import runs
 def pages():
     first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(8):
+    for _ in range(20):
         torch.empty(16 << 20).fill_(1)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first
 pages(), print(pages()), runs.keep_freed_memory(), pages(), print(pages())
