@@ -4,7 +4,7 @@
     python -m pytest -q tests/test_seeds.py
 
 The quantity is that of the report's headline, of the runs that were measured with several seeds. A comparison here is
-the first run of a comparison and one of its others.
+the first run of a comparison and one of its others. The report's claims are judged once more by each seed alone.
 """
 import math
 import statistics
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import matplotlib
 
-from experiments import declarations
+from experiments import claims, declarations, verdicts
 from experiments.panels import COLOURS, GREY, STYLE, empty_figure, save
 from experiments.prepared import printed_of
 from experiments.verdicts import T_QUANTILES
@@ -22,6 +22,7 @@ TITLE = "What one seed cannot tell"
 SEEDS = (1, 2, 3, 5, 10)  # of each run, for which the smallest difference that can be seen is told
 LEAST = 3  # runs with several seeds, for a figure
 HEAD = ["comparison", "difference of the means", "seeds", "rank the other way"]
+HEAD_OF_CLAIMS = ["claim", "the report says", "by all seeds", "alone, looks so", "alone, does not look so"]
 
 
 class Pair(NamedTuple):
@@ -79,6 +80,41 @@ def pair(names, first, second):
     return Pair(names, difference, (len(first), len(second)), against)
 
 
+class ByEach(NamedTuple):
+    """A claim that was judged on several seeds, and what each of them says alone."""
+
+    claim: str
+    verdict: str  # by all seeds
+    so: int  # how many seeds alone look so
+    not_so: int  # and how many do not
+
+    @property
+    def agree(self):
+        """Says each seed alone what all of them say together?"""
+        if self.verdict == verdicts.HOLDS:
+            return self.not_so == 0
+        if self.verdict == verdicts.FAILS:
+            return self.so == 0
+        return False
+
+
+def claims_of(declared, report, found):
+    """The claims of a report that two seeds or more can judge alone: a list of ByEach."""
+    judged = []
+    for claim in declared["pages"][report].get("claims", ()):
+        if claims.is_counted(claim):
+            continue
+        alone = []
+        for seed in sorted({record["seed"] for record in found}):
+            word, _ = claims.verdict(claim, [record for record in found if record["seed"] == seed], declared)
+            alone.append(word)
+        so, not_so = alone.count(verdicts.LOOKS_SO), alone.count(verdicts.LOOKS_NOT_SO)
+        word, _ = claims.verdict(claim, found, declared)
+        if so + not_so > 1:
+            judged.append(ByEach(claim, word, so, not_so))
+    return judged
+
+
 def deviation_of(numbers):
     """The usual deviation of a run over its seeds: the median, which one run that hardly learns does not spoil."""
     return statistics.median(statistics.stdev(several) for several in numbers.values())
@@ -109,7 +145,9 @@ def section(declared, report, found):
     lines = [f"{scatter(metric, numbers)} With that deviation, two runs can be told apart by a 95 % interval if their "
              "means differ by at least:", "",
              markdown(["seeds of each run", *map(str, SEEDS)],
-                      [["smallest difference", *(said(metric, smallest_difference(deviation, n)) for n in SEEDS)]]), ""]
+                      [["smallest difference", *(said(metric, smallest_difference(deviation, n)) for n in SEEDS)]]), "",
+             "With one seed each the deviation has to be taken for known. With more, the seeds themselves tell it, "
+             "and two tell it badly: hence the larger number.", ""]
     if pairs:
         sure = f"{len(pairs) - len(unsure)} of {len(pairs)} comparisons"
         lines += [f"How two single runs rank, one of each: in {sure} of such runs always as their means do"
@@ -118,7 +156,20 @@ def section(declared, report, found):
         lines += ["No comparison has two such runs yet.", ""]
     if unsure:
         lines += [markdown(HEAD, [row(metric, one) for one in unsure]), ""]
-    return lines
+    return lines + section_of_claims(declared, report, found)
+
+
+def section_of_claims(declared, report, found):
+    """What single seeds say of the claims, Markdown lines; [] where no claim was judged on several."""
+    judged = claims_of(declared, report, found)
+    if not judged:
+        return []
+    unlike = [one for one in judged if not one.agree]
+    rows = [[one.claim, declared["claim"][one.claim], one.verdict, one.so, one.not_so] for one in unlike]
+    lines = ["Claims judged by one seed at a time: of those that several seeds can judge so, "
+             f"{len(judged) - len(unlike)} of {len(judged)} get from each of them the verdict of all together"
+             + (", these not:" if unlike else "."), ""]
+    return lines + ([markdown(HEAD_OF_CLAIMS, rows), ""] if rows else [])
 
 
 def scatter(metric, numbers):

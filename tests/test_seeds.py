@@ -5,8 +5,9 @@ import statistics
 import pytest
 
 from drawing import texts
-from experiments import seeds
-from experiments.verdicts import interval
+from experiments import claims, seeds
+from experiments.records import final
+from experiments.verdicts import FAILS, HOLDS, POINTS, UNDECIDED, Part, interval
 
 DECLARED = {"run": {"net/a": "--act relu", "net/b": "--lr 1", "net/c": "--lr 2", "mlp_cnn/x": "--act relu"},
             "alias": {"net/again": "net/b"}, "want": {"net/a": "test_acc=0.65"},
@@ -73,6 +74,27 @@ def test_the_section_of_a_page():
     assert "in 1 of 1 comparisons of such runs always as their means do." in apart and "minus" not in apart
     assert seeds.section(DECLARED, "net", FOUND[-1:]) == []
     assert seeds.section({**DECLARED, "headline": {}}, "net", FOUND) == []
+
+
+@pytest.mark.parametrize("of_b, word, so, not_so", [
+    ((0.50, 0.52, 0.54), HOLDS, 3, 0), ((0.70, 0.72, 0.74), FAILS, 0, 3), ((0.59, 0.63, 0.63), UNDECIDED, 2, 1),
+    ((0.59, 0.61, 0.40), UNDECIDED, 3, 0)])
+def test_claims_by_all_seeds_and_by_each_alone(monkeypatch, of_b, word, so, not_so):
+    """The claim is that b ends below a, which has 60, 62 and 64 %."""
+    def sides(run):
+        return [final(run(f"net/{name}"), "test_acc") for name in ("b", "a")]
+
+    monkeypatch.setattr(claims, "functions", lambda: {"X1": lambda: [Part("L14", "", sides, POINTS)]})
+    declared = {**DECLARED, "claim": {"X1": "b is worse"}, "pages": {"net": {"title": "Report 3", "claims": ["X1"]}}}
+    found = [*FOUND[:3], *accuracies("net/b", *of_b), *accuracies("net/c", 0.1, 0.2, 0.3, 0.4)]
+    assert seeds.claims_of(declared, "net", found) == [("X1", word, so, not_so)]
+    text = "\n".join(seeds.section(declared, "net", found))
+    if word == UNDECIDED:
+        assert "0 of 1 get from each of them the verdict of all together, these not:" in text
+        assert f"| X1    | b is worse      | {word}    | {so} " in text and f"| {not_so} " in text
+    else:
+        assert "1 of 1 get from each of them the verdict of all together." in text and "b is worse" not in text
+    assert seeds.claims_of(declared, "net", found[:4]) == []  # one seed has both runs
 
 
 def test_the_figure_has_every_seed_the_mean_and_the_reported_number(tmp_path):
