@@ -152,6 +152,27 @@ def claims_table(declared, claims, records):
     return markdown(HEAD, rows)
 
 
+def once_more(declared, report, records):
+    """A report's claims judged by other runs than its own, as its module's ONCE_MORE says: Markdown lines.
+
+    ONCE_MORE: {"title", "about", "claims": their names, "runs": {a run of the report's: what stands in for it}}. []
+    where the module has none, or none of those runs was measured.
+    """
+    wanted = getattr(modules().get(report), "ONCE_MORE", None)
+    if wanted is None:
+        return []
+    judged_by, measured = [], False
+    for run, other in wanted["runs"].items():
+        for record in records:
+            if record["run"] == other:
+                judged_by.append({**record, "run": run})
+                measured = measured or run != other
+    if not measured:
+        return []
+    return [f"### {wanted['title']}", "", wanted["about"], "",
+            claims_table(declared, wanted["claims"], judged_by), ""]
+
+
 def tally(declared, claims, records):
     """Returns {group: claims}, of the groups of GROUPS, in the order of IN_SHORT.
 

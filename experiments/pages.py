@@ -111,7 +111,7 @@ def page(declared, report, found, pairs=()):
     if of_report["claims"]:
         lines += ["## Verdicts", "", claims.in_short(declared, of_report["claims"], found), "",
                   claims.claims_table(declared, of_report["claims"], found), "",
-                  claims.thresholds_section(of_report["claims"]), ""]
+                  *claims.once_more(declared, report, found), claims.thresholds_section(of_report["claims"]), ""]
     measured_now, unmeasured = [], []
     for name in comparisons_of(declared, report):
         ours = of_comparison(declared, name, found)

@@ -4,7 +4,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import models
 from by_hand import changes_of, in_first_epoch_diverged, record
-from experiments import claims, declarations, lenet_vgg, mlp_cnn
+from experiments import claims, declarations, keypoints, lenet_vgg, mlp_cnn
 from experiments.verdicts import (DEPENDS, FAILS, HOLDS, LOOKS_NOT_SO, LOOKS_SO, NOT_JUDGEABLE, NOT_RUN,
                                   ONE_DEPENDS)
 
@@ -314,6 +314,27 @@ def test_an_open_part_is_shown_and_decides_nothing():
     early = [r for r in lenet_records() if not r["run"].startswith("lenet_vgg/template")]
     word, judged = claims.verdict("L14", early)
     assert word == LOOKS_SO and judged[1].word == NOT_RUN
+
+
+def test_claims_are_judged_once_more_by_runs_that_stand_in():
+    """Report 1's by the same runs at a tenth of the rate. What its own runs did does not count there."""
+    declared = declarations.declarations()
+    stand_ins = keypoints.ONCE_MORE["runs"]
+    for run, other in stand_ins.items():
+        at_lower_rate = declared["run"][run].replace("adam --lr 0.01", "adam --lr 1e-3")
+        assert declarations.as_dict(declared["run"][other]) == declarations.as_dict(at_lower_rate)
+    assert {*keypoints.ONCE_MORE["claims"], "K6"} == {*declared["pages"]["keypoints"]["claims"]}
+
+    blown_up = keypoint_records(adam=dict(train=[10] * 100 + [1e8] * 150))
+    assert claims.once_more(declared, "keypoints", blown_up) == []  # though sgd, which stands for itself, is there
+    lasting = keypoint_records(adam_bn=dict(valid=[20] * 250))
+    lasting = [{**one, "run": stand_ins[one["run"]]} for one in lasting if one["run"] in stand_ins]
+    title, _, about, _, table, _ = claims.once_more(declared, "keypoints", [*blown_up, *lasting])
+    assert title == "### The same at a tenth of the rate" and "0.001" in about
+    rows = [line for line in table.splitlines() if "**K" in line]
+    assert len(rows) == 9 and "**one seed: looks so**" in rows[2] and "**one seed: does not look so**" in rows[3]
+    assert "blew up" not in table
+    assert claims.once_more(declared, "net", net_records()) == []
 
 
 def test_a_claim_of_which_a_part_is_missing_is_measured_in_part():
