@@ -74,6 +74,7 @@ def test_runs_of_ours_stand_below_the_run_whose_numbers_they_have():
     want = "test_acc=0.65"
     assert [row[0] for row in table(found, a=want, b=want, c=want)] == ["a", "– c"]
     assert [row[0] for row in table(found, a=want, c="test_acc=0.66")] == ["a"]
+    assert [row[0] for row in table(found, a=f"{want} train_loss=1", c=want)] == ["a", "– c"]  # numbers of this kind
     assert table(accuracies("c", 0.1, 0.11), c=want) == []  # ours alone is nobody's number
 
 
