@@ -210,6 +210,19 @@ want.caltech35/noise-30-from-base   = $(want.caltech35/noise-30)
 run.caltech35/noise-50-from-base    = $(run.caltech35/noise-50) --init-from=caltech35/base
 want.caltech35/noise-50-from-base   = $(want.caltech35/noise-50)
 
+## Ours: base ends above the printed number. Does it without flipped images, and basic-block then, too?
+exp.no-flip                        = caltech35/base caltech35/base-no-flip \
+                                     caltech35/basic-block caltech35/basic-block-no-flip
+run.caltech35/base-no-flip         = $(filter-out --flip,$(CALTECH_BASE))
+want.caltech35/base-no-flip        = $(want.caltech35/base)
+run.caltech35/basic-block-no-flip  = $(filter-out --flip,$(CALTECH_BLOCK))
+want.caltech35/basic-block-no-flip = $(want.caltech35/basic-block)
+
+## Ours: by the sum of squares basic-block learns nothing at 0.01. At a tenth of that rate?
+exp.square-lr                          = caltech35/basic-block-square caltech35/basic-block-square-lr-1
+run.caltech35/basic-block-square-lr-1  = $(run.caltech35/basic-block-square) --lr 0.001
+want.caltech35/basic-block-square-lr-1 = $(want.caltech35/basic-block-square)
+
 ## Ours: the second 20 epochs on train alone, to part what more data give from what more epochs give.
 exp.more-data                  = caltech35/base caltech35/base-more-epochs caltech35/base-lr-10
 run.caltech35/base-more-epochs = $(CALTECH_BASE) --init-from=caltech35/base

@@ -127,8 +127,11 @@ want.lenet_vgg/template1-unused    = $(want.lenet_vgg/template1)
 run.lenet_vgg/template2-unused     = $(run.lenet_vgg/template2) $(LENET_UNUSED)
 want.lenet_vgg/template2-unused    = $(want.lenet_vgg/template2)
 
-## Ours: dropout-early's printed losses are nearly those of lr01-momentum9. Was it trained on that wide net, at 0.001?
-exp.lenet-early                    = lenet_vgg/dropout-early lenet_vgg/dropout-early-wide lenet_vgg/lr001-momentum9
+## Ours: dropout-early's printed losses are nearly those of lr01-momentum9. Was it trained at 0.001, on that wide net?
+exp.lenet-early                    = lenet_vgg/dropout-early lenet_vgg/dropout-early-lr001 \
+                                     lenet_vgg/dropout-early-wide lenet_vgg/lr001-momentum9
+run.lenet_vgg/dropout-early-lr001  = $(run.lenet_vgg/dropout-early) --lr 0.001
+want.lenet_vgg/dropout-early-lr001 = $(want.lenet_vgg/dropout-early)
 run.lenet_vgg/dropout-early-wide   = $(LENET_CLIP) --lr 0.001 --momentum 0.9 --epochs 10 $(HALF_10)
 want.lenet_vgg/dropout-early-wide  = $(want.lenet_vgg/dropout-early)
 

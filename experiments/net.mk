@@ -115,7 +115,8 @@ run.net/adam-own-colours  = $(NET_ADAM) --normalise cifar10
 
 ## Ours: the same by deviations that are too small, (0.2023, 0.1994, 0.2010), which many scripts copied from each other;
 ## SGD also at 0.0007.
-exp.copied                = net/baseline net/baseline-copied net/baseline-copied-lr7e-4 net/adam net/adam-copied
+exp.copied                = net/baseline net/baseline-copied net/baseline-copied-lr7e-4 net/adam net/adam-copied \
+                            net/adam-step net/adam-step-copied
 plots.copied              = curves by-epoch
 run.net/baseline-copied   = $(NET) --normalise copied
 want.net/baseline-copied  = $(want.net/baseline)
@@ -123,6 +124,8 @@ run.net/baseline-copied-lr7e-4 = $(NET) --normalise copied --lr 0.0007
 want.net/baseline-copied-lr7e-4 = $(want.net/baseline)
 run.net/adam-copied       = $(NET_ADAM) --normalise copied
 want.net/adam-copied      = $(want.net/adam)
+run.net/adam-step-copied  = $(run.net/adam-step) --normalise copied
+want.net/adam-step-copied = $(want.net/adam-step)
 
 ## Ours: the copy of CIFAR-10 that we measure on is of JPEG files of quality 75. Every image compressed once more like
 ## that: does it matter?
