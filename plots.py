@@ -230,9 +230,9 @@ def draw_sweep(records, values, what, log=False, context=Context()):
     values: {run: its value}, numbers; a run without a record keeps its colour and its tick, and the legend says that it
     is missing. Panels by epoch: loss and, where a run has one, accuracy in %, train left, valid right, on the same
     axis; of several seeds the mean and a min–max band. A last panel, its x axis logarithmic if `log`: the final valid
-    accuracy (of landmark nets the loss) of each seed, the line through the means of those that did not diverge, and a
-    cross at the edge for each that did. Final is the median of the last 10 epochs. Raises ValueError where a run has no
-    value, two have the same, or a log axis has no place for one.
+    accuracy (of landmark nets the loss) of each seed, the line through the means of those that did not diverge, and for
+    those that did a cross at the edge, beyond the worst point. Final is the median of the last 10 epochs. Raises
+    ValueError where a run has no value, two have the same, or a log axis has no place for one.
     """
     measured = by_run(records)
     values = dict(sorted(values.items(), key=lambda item: item[1]))
@@ -310,7 +310,7 @@ def final_panel(ax, groups, values, looks, metric, log, scale):
     """
     ends = {run: final_of(groups.get(run, []), metric) for run in values}
     shown = {run: end[end <= scale.top] if scale else end for run, end in ends.items()}
-    used = set()
+    used, worst = set(), 0.04 if metric == "acc" else 0.96  # where the crosses lie, in parts of the axis
     if log:
         ax.set_xscale("log")
     if scale and scale.is_log:
@@ -327,10 +327,10 @@ def final_panel(ax, groups, values, looks, metric, log, scale):
             ax.plot(values[run], 0.98, **{**at_edge, "marker": "^"}, markersize=6, label=f"{run} above the axis")
             used.add("above")
         if any(map(is_lost, groups.get(run, []))):
-            ax.plot(values[run], 0.04, **{**at_edge, "marker": "x"}, markersize=9, markeredgewidth=2.2,
+            ax.plot(values[run], worst, **{**at_edge, "marker": "x"}, markersize=9, markeredgewidth=2.2,
                     label=f"{run} lost")
             used.add("cross")
-    ax.margins(y=0.12)  # a cross lies below all points
+    ax.margins(y=0.12)  # a cross lies beyond all points
     if not any(map(len, ends.values())):
         ax.set_yticks([])
     set_value_ticks(ax, list(values.values()), log)

@@ -152,6 +152,19 @@ def test_cross_of_the_final_panel_is_below_every_point():
     assert lowest > lines(ax, "x/a lost")[0].get_ydata()[0] + 0.04
 
 
+def test_cross_of_a_final_loss_is_above_every_point():
+    """The worst losses are the highest: below all points it would read as the lowest."""
+    def landmarks(run, end):
+        return record(run, train_loss=down(40, end, 50), valid_loss=down(40, end, 50))
+
+    lost = {**landmarks("x/b", 30), "blew_up": 40}
+    fig = plots.draw_sweep([landmarks("x/a", 9), lost, landmarks("x/c", 11)], {"x/a": 1, "x/b": 2, "x/c": 3}, "lr")
+    ax = fig.axes[-1]
+    point = ax.transData.transform((3, lines(ax, "x/c final")[0].get_ydata()[0]))
+    highest = ax.transAxes.inverted().transform(point)[1]
+    assert highest < lines(ax, "x/b lost")[0].get_ydata()[0] - 0.04
+
+
 def test_all_diverged_can_be_drawn(tmp_path):
     bad = {"n": 1, "status": "diverged", "train_loss": [None], "valid_loss": [None]}
     rec = [classes(f"x/{i}", **bad) for i in range(3)]
