@@ -59,10 +59,11 @@ def flags_of(record):
 def seconds_of(record):
     """What a record's run took: core-seconds on a CPU, seconds on a GPU.
 
-    A run that was trained in full, but ended before its last epoch, counts with the epochs that it did.
+    A run that was trained in full, but ended before its last epoch, counts with the epochs that it did. Each of them is
+    taken to be as long as their median: an epoch in which the machine was suspended counts no more than another.
     """
     threads = 1 if is_gpu(record["versions"]["device"]) else record["threads"]
-    return record["seconds"] * threads
+    return record["epochs"] * record["seconds_per_epoch"] * threads
 
 
 def visits(flags):
@@ -187,7 +188,8 @@ def page(declared, records, steps=None):
         "the same net and images that is most like it, else from what a step of its net takes "
         "([bench.md](bench.md)).", "",
         "## Core-hours on a CPU", "",
-        "A run's seconds times its threads, as its log has them, on machines that had other things to do too.", "",
+        "A run's epochs times the median of their seconds, as its log has them, times its threads, on machines that "
+        "had other things to do too.", "",
         table(declared, of_kind(records, False), steps, gpu=False), "",
         "## Minutes on a GPU", ""]
     on_gpu = of_kind(records, True)

@@ -80,9 +80,9 @@ def test_what_a_run_starts_from_is_trained_with_it_and_costs_too():
 def test_short_runs_are_wanted_with_three_seeds_and_what_is_recorded_not_at_all(tmp_path, monkeypatch):
     flags = "--model lenet5 --data cifar10 --epochs 10"
     declared = {**SMALL, "run": {"a/x": flags, "a/long": f"{flags} --lr 1", "a/after": f"{flags} --init-from=a/x"}}
-    record = {"run": "a/x", "seed": 0, "flags": flags, "status": "finished", "seconds": 60, "threads": 1, "epochs": 10,
-              "versions": {"device": "AMD EPYC"}}
-    dear = {**record, "run": "a/long", "seed": 7, "flags": f"{flags} --lr 1", "seconds": 1800}
+    record = {"run": "a/x", "seed": 0, "flags": flags, "status": "finished", "seconds_per_epoch": 6, "threads": 1,
+              "epochs": 10, "versions": {"device": "AMD EPYC"}}
+    dear = {**record, "run": "a/long", "seed": 7, "flags": f"{flags} --lr 1", "seconds_per_epoch": 180}
     monkeypatch.setattr(costs, "read_records", lambda: [record, dear])
     monkeypatch.setattr(costs, "read_steps", lambda: [])
     monkeypatch.setattr(campaign.status, "what_lacks", lambda *_: "")

@@ -18,9 +18,9 @@ TRAINED = declarations.trained(DECLARED)
 
 
 def record(run, flags, seconds, seed=0, device="AMD EPYC", **changes):
-    epochs = int(declarations.as_dict(flags)["epochs"])
-    return {"run": run, "seed": seed, "flags": flags, "seconds": seconds, "threads": 1, "epochs": epochs,
-            "status": "finished", "versions": {"device": device}, **changes}
+    epochs = changes.pop("epochs", int(declarations.as_dict(flags)["epochs"]))
+    return {"run": run, "seed": seed, "flags": flags, "seconds": seconds, "seconds_per_epoch": seconds / epochs,
+            "threads": 1, "epochs": epochs, "status": "finished", "versions": {"device": device}, **changes}
 
 
 def step(flags, ms, threads=1, batch_size=100):
@@ -37,6 +37,10 @@ def test_a_measured_run_costs_the_median_over_its_seeds_in_core_seconds():
     found = [record("a/x", LENET, 10, 0), record("a/x", LENET, 30, 1, threads=2), record("a/x", LENET, 20, 2),
              record("a/y", LENET, 1), record("a/x", f"{LENET} --lr 1", 2)]  # declared otherwise then
     assert costs.cost("a/x", LENET, found, []) == (20, True)
+
+
+def test_an_epoch_in_which_the_machine_was_suspended_does_not_count():
+    assert costs.seconds_of({**record("a/x", LENET, 10), "seconds": 5000}) == 10
 
 
 def test_a_run_is_estimated_from_the_one_that_is_most_like_it():
