@@ -310,7 +310,8 @@ def final_panel(ax, groups, values, looks, metric, log, scale):
     """
     ends = {run: final_of(groups.get(run, []), metric) for run in values}
     shown = {run: end[end <= scale.top] if scale else end for run, end in ends.items()}
-    used, worst = set(), 0.04 if metric == "acc" else 0.96  # where the crosses lie, in parts of the axis
+    used = set()
+    worst = 0.04 if metric == "acc" else 0.96  # where the crosses lie, in parts of the axis
     if log:
         ax.set_xscale("log")
     if scale and scale.is_log:

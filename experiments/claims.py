@@ -155,22 +155,19 @@ def claims_table(declared, claims, records):
 def once_more(declared, report, records):
     """A report's claims judged by other runs than its own, as its module's ONCE_MORE says: Markdown lines.
 
-    ONCE_MORE: {"title", "about", "claims": their names, "runs": {a run of the report's: what stands in for it}}. []
-    where the module has none, or none of those runs was measured.
+    ONCE_MORE: {"title", "about", "claims": their names, "runs": {a run of the report's: what stands in for it}}. Any
+    other run stands for itself. [] where the module has none, or nothing that stands in was measured.
     """
     wanted = getattr(modules().get(report), "ONCE_MORE", None)
     if wanted is None:
         return []
-    judged_by, measured = [], False
-    for run, other in wanted["runs"].items():
-        for record in records:
-            if record["run"] == other:
-                judged_by.append({**record, "run": run})
-                measured = measured or run != other
-    if not measured:
+    stands_for = {other: run for run, other in wanted["runs"].items()}
+    stand_ins = [{**record, "run": stands_for[record["run"]]} for record in records if record["run"] in stands_for]
+    if not stand_ins:
         return []
+    others = [record for record in records if record["run"] not in wanted["runs"]]
     return [f"### {wanted['title']}", "", wanted["about"], "",
-            claims_table(declared, wanted["claims"], judged_by), ""]
+            claims_table(declared, wanted["claims"], [*others, *stand_ins]), ""]
 
 
 def tally(declared, claims, records):

@@ -74,12 +74,11 @@ want.keypoints/adam-bn-last-dropout  = $(want.keypoints/adam-bn-dropout)
 exp.adam-lr-1e-3                       = keypoints/adam-lr-1e-3 keypoints/adam-sgd-lr-1e-3 keypoints/adam-step-lr-1e-3 \
                                          keypoints/adam-bn-lr-1e-3 keypoints/adam-bn-dropout-lr-1e-3
 plots.adam-lr-1e-3                     = curves faces
-KEYPOINTS_SLOW                         = $(KEYPOINTS) --optim adam --lr 1e-3
-run.keypoints/adam-sgd-lr-1e-3         = $(KEYPOINTS_SLOW) --switch-after 200 $(KEYPOINTS_SGD)
-run.keypoints/adam-step-lr-1e-3        = $(KEYPOINTS_SLOW) --schedule step --step-size 100 --gamma 0.5
-run.keypoints/adam-bn-lr-1e-3          = $(KEYPOINTS_SLOW) --norm bn
+run.keypoints/adam-sgd-lr-1e-3         = $(run.keypoints/adam-sgd) --lr 1e-3
+run.keypoints/adam-step-lr-1e-3        = $(run.keypoints/adam-step) --lr 1e-3
+run.keypoints/adam-bn-lr-1e-3          = $(run.keypoints/adam-bn) --lr 1e-3
 want.keypoints/adam-bn-lr-1e-3         = $(want.keypoints/adam-bn)
-run.keypoints/adam-bn-dropout-lr-1e-3  = $(KEYPOINTS_SLOW) --norm bn --dropout 0.3
+run.keypoints/adam-bn-dropout-lr-1e-3  = $(run.keypoints/adam-bn-dropout) --lr 1e-3
 want.keypoints/adam-bn-dropout-lr-1e-3 = $(want.keypoints/adam-bn-dropout)
 
 # What stands for this report in the READMEs.

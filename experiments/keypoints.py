@@ -17,8 +17,8 @@ ONCE_MORE = {
     "title": "The same at a tenth of the rate",
     "about": "At 0.001 instead of the report's 0.01, where Adam lasts (`exp-adam-lr-1e-3`, ours).",
     "claims": ["K1", "K2", "K3", "K4", "K5", "K7", "K8", "K9", "K10"],
-    "runs": {"keypoints/sgd": "keypoints/sgd", "keypoints/adam": "keypoints/adam-lr-1e-3",
-             "keypoints/adam-sgd": "keypoints/adam-sgd-lr-1e-3", "keypoints/adam-step": "keypoints/adam-step-lr-1e-3",
+    "runs": {"keypoints/adam": "keypoints/adam-lr-1e-3", "keypoints/adam-sgd": "keypoints/adam-sgd-lr-1e-3",
+             "keypoints/adam-step": "keypoints/adam-step-lr-1e-3",
              "keypoints/adam-bn": "keypoints/adam-bn-lr-1e-3",
              "keypoints/adam-bn-dropout": "keypoints/adam-bn-dropout-lr-1e-3"}}
 

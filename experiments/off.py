@@ -112,10 +112,10 @@ def rows(declared, report, found):
         for family, several in numbers[run].items():
             if any(is_off(one, usual.get(family)) for one in several):
                 lines.append(row(declarations.short(run), several, usual.get(family)))
-                for other in mine:
-                    same = printed_in(family, declared, other) == printed_in(family, declared, run)
-                    if other != run and is_ours(declared, other) and family in numbers[other] and same:
-                        lines.append(row(f"– {declarations.short(other)}", numbers[other][family], usual.get(family)))
+                same = printed_in(family, declared, run)
+                lines += [row(f"– {declarations.short(other)}", numbers[other][family], usual.get(family))
+                          for other in mine if other != run and is_ours(declared, other) and family in numbers[other]
+                          and printed_in(family, declared, other) == same]
     return lines
 
 

@@ -100,17 +100,16 @@ class ByEach(NamedTuple):
 
 def claims_of(declared, report, found):
     """The claims of a report that two seeds or more can judge alone: a list of ByEach."""
-    judged = []
+    judged, by_seed = [], {}
+    for record in found:
+        by_seed.setdefault(record["seed"], []).append(record)
     for claim in declared["pages"][report].get("claims", ()):
         if claims.is_counted(claim):
             continue
-        alone = []
-        for seed in sorted({record["seed"] for record in found}):
-            word, _ = claims.verdict(claim, [record for record in found if record["seed"] == seed], declared)
-            alone.append(word)
+        alone = [claims.verdict(claim, of_seed, declared)[0] for of_seed in by_seed.values()]
         so, not_so = alone.count(verdicts.LOOKS_SO), alone.count(verdicts.LOOKS_NOT_SO)
-        word, _ = claims.verdict(claim, found, declared)
         if so + not_so > 1:
+            word, _ = claims.verdict(claim, found, declared)
             judged.append(ByEach(claim, word, so, not_so))
     return judged
 
