@@ -18,6 +18,8 @@ from experiments.words import family_of, in_words, is_fraction, markdown, printe
 
 MOST = 2.0  # deviations
 CUT_OFF = ("lenet_vgg",)  # reports whose accuracies are cut off, not rounded
+# Report 1 does not say of which epoch its valid losses are, and here the last epoch may follow a jump.
+IS_OF_BEST_EPOCH = {"keypoints": {"valid_loss": "best_valid_loss"}}
 TITLE = "Printed numbers that are off"
 HEAD = ["run", "number", "printed", "measured", "seeds", "deviations", "numbers off"]
 ABOUT = """\
@@ -72,6 +74,16 @@ def compared(report, wanted, records):
     return Compared(wanted, mean, deviation, len(numbers) or len(records), beyond)
 
 
+def printed(declared, run):
+    """The printed numbers of a run, a list of Wanted, each with the quantity that it is compared with."""
+    other, found = IS_OF_BEST_EPOCH.get(declarations.report_of(run), {}), []
+    for wanted in declarations.wanted(declared, run):
+        if wanted.epoch is None and wanted.quantity in other:
+            wanted = wanted._replace(quantity=other[wanted.quantity])
+        found.append(wanted)
+    return found
+
+
 def of_run(declared, run, found):
     """{family: [Compared, ...]} of a run's printed numbers that were measured.
 
@@ -79,7 +91,7 @@ def of_run(declared, run, found):
     """
     report, records = declarations.report_of(run), [record for record in found if record["run"] == run]
     nearest = {}
-    for wanted in declarations.wanted(declared, run):
+    for wanted in printed(declared, run):
         one = compared(report, wanted, records) if records else None
         key = family_of(wanted.quantity), wanted.epoch
         if one and (key not in nearest or one.beyond < nearest[key].beyond):
@@ -121,7 +133,7 @@ def rows(declared, report, found):
 
 def printed_in(family, declared, run):
     """The printed numbers of one kind that stand beside a run, as a set."""
-    return {wanted for wanted in declarations.wanted(declared, run) if family_of(wanted.quantity) == family}
+    return {wanted for wanted in printed(declared, run) if family_of(wanted.quantity) == family}
 
 
 def is_off(one, usual):

@@ -94,3 +94,16 @@ def test_hundreds_of_deviations_are_said_as_such():
     (row,) = table(accuracies("a", 0.1, 0.1), a="test_acc=0.65")
     assert row[5] == "–" and math.isinf(off.compared("net", Wanted("test_acc", None, "0.65"),
                                                      accuracies("a", 0.1, 0.1)).times(None))
+
+
+def test_report_1s_valid_loss_is_compared_with_that_of_the_best_epoch():
+    """After a jump the last epoch scatters so much that nothing would be off."""
+    metrics = [{"valid_loss": 9.0, "best_valid_loss": 9.0}, {"valid_loss": 900.0, "best_valid_loss": 9.2}]
+    of_faces = {name: {f"keypoints/{run}": line for run, line in (("a", "valid_loss=6"), ("c", "valid_loss=6"),
+                                                                  ("d", "valid_loss=7"))}
+                for name in ("run", "want")}
+    of_faces |= {"alias": {}, "exp": {"first": ["keypoints/a"], "second": ["keypoints/c", "keypoints/d"]},
+                 "about": {"first": "Two.", "second": "Ours: two."}}
+    found = [{**record("", seed, metrics[seed]), "run": f"keypoints/{run}"} for run in "acd" for seed in (0, 1)]
+    (row, of_ours) = off.rows(of_faces, "keypoints", found)
+    assert row[:4] == ["a", "valid loss (best epoch)", "6", "9.100 ± 0.141"] and of_ours[0] == "– c"
