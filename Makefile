@@ -173,15 +173,19 @@ define NEWLINE
 endef
 wait_for = $(if $(DRY_RUN),,$(foreach r,$(needs.$1),$(COUNT) wait $r $(STOP_AT)$(NEWLINE)))
 say_left = $(if $(DRY_RUN),,$(if $(word 2,$(TODO)),$(COUNT) left $1 $(shell date +%s) $(words $(TODO)) $(AT_ONCE)))
-TIME_IS_UP = $(if $(STOP_AT),$(shell [ $$(date +%s) -ge $(STOP_AT) ] && echo yes))
+TIME_IS_UP = $(or $(SAID_NO_TIME),$(if $(STOP_AT),$(shell [ $$(date +%s) -ge $(STOP_AT) ] && echo yes)))
 no_time = $(if $(SAID_NO_TIME),,$(eval SAID_NO_TIME := yes)echo "no time left for $1 and what comes after it")
+
+# Of results that are goals the first one for which there is no time fails for all that come after it.
+is_there = $(if $(SAID_NO_TIME),$(if $(SAID_MISSING),,$(call fail_once,$1)),$(COUNT) wait $1 $(STOP_AT) && test -e $1)
+fail_once = $(if $(shell test -e $1 || echo missing),$(eval SAID_MISSING := yes)false)
 
 # The shell becomes train.py, so that a signal to make reaches it. It may fail without ending the rest ("-"): a run that
 # diverged (3) is a result, one that lacks data (2) or time (75) is named by the status line. Only a result that is a
 # goal by itself has to be there in the end.
 $(RESULTS): $(RUNS)/%/result.json: | venv
 	$(if $(TIME_IS_UP),$(call no_time,$*),$(call wait_for,$@)-$(call train,$*)$(NEWLINE)$(call say_left,$@))
-	$(if $(filter $@,$(MAKECMDGOALS)),$(if $(DRY_RUN),,$(COUNT) wait $@ $(STOP_AT) && test -e $@))
+	$(if $(filter $@,$(MAKECMDGOALS)),$(if $(DRY_RUN),,$(call is_there,$@)))
 $(STALE): FORCE
 .PRECIOUS: $(RESULTS)
 
@@ -203,7 +207,7 @@ all: | venv ## every run of every report, then all figures and tables
 train: | venv ## every run of every report, the longest first, without figures and tables
 	$(REPORT) done $(WHERE)
 
-# Its seeds are three of short runs and one of others, unless SEEDS says which.
+# Its seeds are three or one, as campaign.py says, unless SEEDS says which.
 OF_CAMPAIGN = $(WHERE) --seeds "$(SEEDS_GIVEN)"
 campaign: | venv ## what is not measured yet, the runs first that decide most claims per hour; the same command goes on
 	left=$$($(REPORT) targets $(OF_CAMPAIGN)); [[ -n $$left ]] || exit 0; \

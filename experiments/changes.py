@@ -139,12 +139,16 @@ NAMES = {
               "photograph": "split by photograph", "given": "train images alone", "last": "the last 10,000 valid",
               "train+addition": "train + addition", "val+addition": "val + addition"},
     "normalise": {"half": "normalised by 0.5 and 0.5", "cifar10": "normalised by CIFAR-10's colours",
-                  "imagenet": "normalised by ImageNet's colours"},
+                  "imagenet": "normalised by ImageNet's colours", "copied": "normalised by the copied deviations"},
     "loss": {"triplet-cosine": "triplet loss (cosine)", "triplet-euclid": "triplet loss (Euclidean)",
              "square": "sum of squares", "mean-square": "mean of squares", "cross-entropy": "cross-entropy"},
     "optim": OPTIMIZERS,
     "protocol": {"report": "scored the report's way", "default": "scored in eval mode"},
     "drop_last": {True: "last batch dropped", False: "last batch kept"},
+    "unused": {True: "uncalled layers in the L2 term", False: "no uncalled layers"},
+    "bn_last": {True: "batch norm behind the activation", False: "batch norm before the activation"},
+    "copies_once": {True: "rotated copies made once", False: "rotated copies drawn anew"},
+    "own_positive": {True: "lone images as their own positives", False: "lone images left out"},
     "init_from": {"": "starts anew"},
     "clean_by": {"": "not cleaned"},
 }
@@ -153,7 +157,8 @@ AMOUNTS = {"batch_size": "batch {}", "epochs": "{} epochs", "clip": "clipping at
            "dropconnect": "DropConnect {}", "autoaugment": "AutoAugment {}", "augmix": "AugMix {}", "side": "{} px",
            "pad_crop": "crop after padding {}", "rotation": "rotation ±{}°",
            "rotated_copies": "copies rotated ±{}°", "early_stop": "early stopping {}",
-           "init_from": "starts from {}", "clean_by": "cleaned by {}",
+           "init_from": "starts from {}", "clean_by": "cleaned by {}", "adam_eps": "Adam's eps {}",
+           "jpeg_again": "compressed again as JPEG {}",
            "convs": "convolutions {}", "model": "{}", "order": "{}", "schedule": "{}", "switch_after": "{}"}
 
 

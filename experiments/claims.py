@@ -24,18 +24,19 @@ GROUPS = {verdicts.HOLDS: "holds", verdicts.FAILS: "does not hold", verdicts.UND
           verdicts.DEPENDS: "undecided", verdicts.LOOKS_SO: "looks so", verdicts.LOOKS_NOT_SO: "does not look so",
           verdicts.ONE_DEPENDS: "undecided", verdicts.NOT_JUDGEABLE: "not judgeable", verdicts.IN_PART: "not run",
           verdicts.NOT_RUN: "not run"}
-IN_SHORT = {"holds": "Holds", "does not hold": "Does not hold", "undecided": "Undecided, or as one scores",
+IN_SHORT = {"holds": "Holds", "does not hold": "Does not hold", "undecided": "Undecided, or dependent on the scoring",
             "looks so": "Looks so, by one seed", "does not look so": "Does not look so, by one seed",
             "not judgeable": "Not judgeable", "not run": "Not run, or only in part"}
 ABOUT = """\
-*Measured* is the mean over the seeds of each side. *Difference* is the mean of the differences seed by seed (of the
-ratios, where the unit is "times"; of one number that number), with its 95 % interval by Student's t. A claim *holds* if
-the whole interval satisfies the threshold, *does not hold* if none of it does, and is *undecided* between. One seed has
-no interval and gives no verdict. *Not judgeable*: what the claim takes for granted did not happen, as where a run blew
-up that was to be compared. A yes or no needs three seeds that agree. A claim of several parts holds if all of them do;
-parts called open are shown and decide nothing. The interval takes the seeds for independent and their differences for
-roughly normal. Runs of one seed share first weights and the order of images where their nets and optimizers let them;
-where they do not, the pairing gains nothing, and the interval is only wider."""
+*Measured* is the mean of each side, over the seeds of which both sides were measured. *Difference* is the mean of the
+differences seed by seed (of the ratios, where the unit is "times"; of one number that number), with its 95 % interval
+by Student's t. A claim *holds* if the whole interval satisfies the threshold, *does not hold* if none of it does, and
+is *undecided* between. One seed has no interval and gives no verdict. An accuracy after a divergence counts as worse
+than any. *Not judgeable*: what the claim takes for granted did not happen, as where a run blew up that was to be
+compared. A yes or no needs three seeds that agree. A claim of several parts holds if all of them do; parts called open
+are shown and decide nothing. The interval takes the seeds for independent and their differences for roughly normal.
+Runs of one seed share first weights and the order of images where their nets and optimizers let them; where they do
+not, the pairing gains nothing, and the interval is only wider."""
 
 
 @functools.cache

@@ -157,9 +157,16 @@ def of_kind(records, gpu):
 
 
 def order(flags, records, steps, gpu=False):
-    """The names of runs, {name: flags}, the longest first; those that take equally long as they come."""
-    records = of_kind(records, gpu)
-    seconds = {name: cost(name, line, records, steps, gpu)[0] for name, line in flags.items()}
+    """The names of runs, {name: flags}, the longest first; those that take equally long as they come.
+
+    One with flags that train.py refuses comes last: train.py says what is wrong with it, in no time.
+    """
+    records, seconds = of_kind(records, gpu), {}
+    for name, line in flags.items():
+        try:
+            seconds[name], _ = cost(name, line, records, steps, gpu)
+        except (KeyError, ValueError):
+            seconds[name] = 0
     return sorted(flags, key=lambda name: -seconds[name])
 
 

@@ -44,12 +44,13 @@ def declarations(root=ROOT):
     An alias is in "run", too, with the flags of the run that it stands for, so that whoever has a name finds its
     flags; who trains or counts runs asks trained().
 
-    Raises BadInput where make cannot read the files, which includes an alias of something that is no run, or a figure
-    or number is of something that is not declared.
+    Raises BadInput where make cannot read the files, which includes an alias of something that is no run, where
+    something is declared twice, or a figure or number is of something that is not declared.
     """
     values = expanded(root)
     declared = {part: {} for part in ("exp", "about", "plots", "report", "run", "alias", "where", "want", "claim",
                                   "headline", "pages")}
+    refuse_doubles(root)
     for file in mk_files(root):
         read_file(file, values, declared)
     for part, owner in (("plots", "exp"), ("want", "run")):
@@ -80,6 +81,21 @@ def expanded(root):
     if asked.returncode != 0:
         raise runs.BadInput(f"make cannot read experiments/*.mk: {asked.stderr.strip()}")
     return dict(line.split("=", 1) for line in asked.stdout.splitlines())
+
+
+def refuse_doubles(root):
+    """Raises BadInput, naming both places, for what is declared twice: make takes the last and says nothing."""
+    places = {}
+    for file in mk_files(root):
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            match = DECLARATION.match(line)
+            if not match:
+                continue
+            variable, place = ".".join(match.groups()), f"experiments/{file.name}:{number}"
+            if variable in places:
+                raise runs.BadInput(f"{place}: {variable} is declared in {places[variable]} already. Give one of them "
+                                    "another name.")
+            places[variable] = place
 
 
 def read_file(file, values, declared):
@@ -123,10 +139,14 @@ def place_of(variable, root=ROOT):
 
 
 def check(declared, kinds, functions, root=ROOT):
-    """Raises BadInput, naming the file, for a figure of no known kind, a claim without a function, or the reverse.
+    """Raises BadInput, naming the file, for a comparison without runs, a figure of no known kind, a claim without a
+    function, or the reverse.
 
     kinds: the kinds of figures that there are. functions: {report: the names of the functions that judge its claims}.
     """
+    for name, names in declared["exp"].items():
+        if not names:
+            raise runs.BadInput(f"{place_of(f'exp.{name}', root)}: exp.{name} has no runs.")
     for name, words in declared["plots"].items():
         for word in words:
             kind = word.partition(":")[0]
@@ -206,14 +226,32 @@ def read_want(want):
 
 
 def as_declared(declared, records):
-    """The records of runs whose flags are those that are declared now."""
-    return [record for record in records if declared["run"].get(record["run"]) == record["flags"]]
+    """The records of runs that are declared now as they were made, as are the runs that they start from.
+
+    A record that does not say what it starts from counts if that is nothing.
+    """
+    lines, found = {}, []
+    for record in records:
+        run = record["run"]
+        if run not in declared["run"]:
+            continue
+        if run not in lines:
+            lines[run] = expected_line(declared, run)
+        if runs.join_lines(record["flags"], record.get("init_flags")) == lines[run]:
+            found.append(record)
+    return found
 
 
 def own_records(declared, report, records):
     """The records of a report's own runs, without those under second names."""
     own = trained(declared)
     return [record for record in records if report_of(record["run"]) == report and record["run"] in own]
+
+
+def is_ours(declared, run):
+    """Is a run in no comparison but those that begin with "Ours"?"""
+    about = [declared["about"].get(name) or "" for name, names in declared["exp"].items() if run in names]
+    return all(sentence.startswith("Ours") for sentence in about)
 
 
 def source_of(declared, run):

@@ -26,7 +26,7 @@ if __name__ == "__main__":  # run as a file: imports begin in the project's fold
 
 # plots and pictures bring matplotlib, which takes a second to load: they are imported where something is drawn.
 from experiments import ask, prepared, runs
-from experiments.declarations import as_dict, real, short
+from experiments.declarations import as_dict, is_ours, real, short
 
 
 BOXED = (3, 5)  # the classes of report 5 that mix
@@ -81,8 +81,9 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
 
     records: of its runs or of more; out, prefix: the folder of the figures and what their names begin with; runs_dir,
     data_dir: for figures that ask trained nets; seed: the one that faces and single runs show; for_results: without
-    photographs, and no figure of a single run where it is to compare. A figure for which nothing is there yet is left
-    out. Returns the paths of those that were written. Raises BadInput for a kind that there is not.
+    photographs, no figure of a single run where it is to compare, and none of a comparison of ours before something of
+    its own was measured. A figure for which nothing is there yet is left out. Returns the paths of those that were
+    written. Raises BadInput for a kind that there is not.
     """
     names, words = declared["exp"][name], declared["plots"].get(name, ["curves"])
     mine, called = prepared.shared(declared, names, records)
@@ -91,6 +92,8 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
     comparison = Comparison(declared, names, words, mine, out, prefix, runs_dir, data_dir, seed, for_results, name,
                             context)
     paths = []
+    if for_results and not has_its_own(declared, name, mine):
+        words = []
     for word in words:
         kind, _, detail = word.partition(":")
         if kind not in KINDS:
@@ -100,6 +103,15 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
     if for_results:
         remove_others(name, out, paths)
     return paths
+
+
+def has_its_own(declared, name, records):
+    """Was anything measured of what this comparison adds: where it is one of ours, of its runs that are ours, too?"""
+    is_one_of_ours = (declared["about"].get(name) or "").startswith("Ours")
+    own = [run for run in declared["exp"][name] if is_ours(declared, run)]
+    if not is_one_of_ours or not own:
+        return True
+    return any(record["run"] in own for record in records)
 
 
 def remove_others(name, out, paths):

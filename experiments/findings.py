@@ -1,9 +1,9 @@
 """The prose of the pages: what experiments/REPORT.md says by hand, with its numbers put in from the records.
 
-    make report      # puts it at the end of results/REPORT.md, and the first finding of each report into the READMEs
+    make report      # puts it into results/REPORT.md, and the first finding of each report into the READMEs
 
 Such a file is Markdown. Above its sections stand what the report is about, in a few words of English and of Chinese,
-and below "## Findings" first the finding that the READMEs show, likewise in both. A page leaves the Chinese out.
+and below "## Findings" first the finding that opens the page and that the READMEs show, likewise in both languages.
 
     en: 21 facial landmarks: optimizers, batch norm
     zh: 21 个人脸关键点：优化器、批归一化
@@ -50,8 +50,7 @@ def read(report):
         title, _, body = section.partition("\n")
         if title == "Findings":
             found["first"] = in_languages(body)
-            body = re.sub(r"^zh: .*\n", "", body, flags=re.MULTILINE)
-            body = re.sub(r"^en: ", "", body, flags=re.MULTILINE)
+            body = re.sub(r"^(en|zh): .*\n", "", body, flags=re.MULTILINE)
         found["sections"].append((title, body.strip()))
     return found
 

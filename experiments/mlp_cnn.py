@@ -8,6 +8,7 @@ medians of the last 10 epochs.
 """
 import functools
 import itertools
+import math
 import statistics
 
 import torch
@@ -15,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import models
 from experiments.records import column, final, finals, tested
-from experiments.verdicts import COUNT, GAINS, LOSS, POINTS, TIMES, Part
+from experiments.verdicts import COUNT, GAINS, LOSS, POINTS, TIMES, NotJudgeable, Part, sound
 
 COUNTED = {"M12"}  # judged by the nets alone: no run is needed
 
@@ -41,8 +42,14 @@ def sweep(run, names, metric="late_valid_acc"):
 
 
 def step(run, names, choose, metric="late_valid_acc"):
-    """The largest or smallest (choose: max or min) rise from one value of a sweep to the next: after it, before it."""
-    pairs = itertools.pairwise(sweep(run, names, metric))
+    """The largest or smallest (choose: max or min) rise from one value of a sweep to the next: after it, before it.
+
+    Raises NotJudgeable where a run of the sweep diverged: to it and from it there is no rise.
+    """
+    accuracies = sweep(run, names, metric)
+    if not all(map(math.isfinite, accuracies)):
+        raise NotJudgeable("a run of the sweep diverged")
+    pairs = itertools.pairwise(accuracies)
     before, after = choose(pairs, key=lambda pair: pair[1] - pair[0])
     return after, before
 
@@ -96,13 +103,13 @@ def M7():
     """At the end: the median of the last 10 epochs. At the turn: where the valid loss has its minimum."""
     def valid(net):
         def sides(run):
-            record = run(f"mlp_cnn/{net}")
+            record = sound(run(f"mlp_cnn/{net}"))
             return final(record), min(column(record, "valid_loss", 1, 50))
         return sides
 
     def train(net):
         def sides(run):
-            record = run(f"mlp_cnn/{net}")
+            record = sound(run(f"mlp_cnn/{net}"))
             losses = column(record, "valid_loss", 1, 50)
             turn = losses.index(min(losses))
             return final(record, "late_train_loss"), column(record, "train_loss", 1, 50)[turn]

@@ -6,8 +6,8 @@
 Accuracies are those of the test set after the last epoch, train losses those of the last epoch.
 """
 import models
-from experiments.records import NotRun, finals, tested, value
-from experiments.verdicts import COUNT, LOSS, PERCENT, POINTS, NotJudgeable, Part
+from experiments.records import NotRun, final, tested, value
+from experiments.verdicts import COUNT, LOSS, PERCENT, POINTS, NotJudgeable, Part, sound
 
 COUNTED = {"N10"}  # judged by the nets alone: no run is needed
 
@@ -18,8 +18,11 @@ def gain(threshold, says, name, base="baseline"):
 
 
 def rise(threshold, says, name, base="baseline"):
-    """By how much the last train loss of run `name` is higher than that of `base`."""
-    return Part(threshold, says, lambda run: finals(run, "net", name, base, metric="train_loss"), LOSS)
+    """By how much the last train loss of run `name` is higher than that of `base`. Neither may have blown up."""
+    def losses(run):
+        return [final(sound(run(f"net/{of_run}")), "train_loss") for of_run in (name, base)]
+
+    return Part(threshold, says, losses, LOSS)
 
 
 def N1():

@@ -6,14 +6,14 @@ import matplotlib
 import numpy as np
 
 from experiments import records
-from experiments.declarations import report_of, short
+from experiments.declarations import is_ours, report_of, short
 from experiments.panels import GREY, STYLE, empty_figure, save
 from experiments.prepared import printed_of
 
 COLOURS = {"lenet_vgg": "#D55E00", "net": "#0072B2", "mlp_cnn": "#CC79A7", "caltech35": "#009E73"}  # others: black
 MARKERS = {"lenet_vgg": "D", "net": "o", "mlp_cnn": "P", "caltech35": "s"}
 NEAR = 3  # points
-LABELLED = 9  # points of the figure at most
+LABELLED = 14  # points of the figure at most
 
 
 def overview(declared, found, path):
@@ -24,8 +24,19 @@ def overview(declared, found, path):
     points = points_of(declared, found)
     if not points:
         return False
-    save(draw_overview(points, {report: page["title"] for report, page in declared["pages"].items()}), path)
+    titles = {report: page["title"] for report, page in declared["pages"].items()}
+    save(draw_overview(points, titles, list(printed_accuracies(declared))), path)
     return True
+
+
+def printed_accuracies(declared):
+    """Returns {run: its last Printed accuracy}, on test or, without that, on valid, of all runs that are not ours."""
+    found = {}
+    for run in declared["want"]:
+        numbers = [number for number in printed_of(declared, [run]) if number.quantity in ("test_acc", "valid_acc")]
+        if numbers and not is_ours(declared, run):
+            found[run] = max(numbers, key=lambda number: (number.quantity == "test_acc", number.epoch))
+    return found
 
 
 def points_of(declared, found):
@@ -39,23 +50,12 @@ def points_of(declared, found):
     for record in records.with_aliases(declared, found):
         by_run.setdefault(record["run"], []).append(record)
     points = {}
-    for run in declared["want"]:
-        numbers = [number for number in printed_of(declared, [run]) if number.quantity in ("test_acc", "valid_acc")]
-        numbers.sort(key=lambda number: (number.quantity == "test_acc", number.epoch))
-        if not numbers or run not in by_run or is_ours(declared, run):
-            continue
-        last = numbers[-1]
-        measured = [measured_of(record, last) for record in by_run[run]]
+    for run, last in printed_accuracies(declared).items():
+        measured = [measured_of(record, last) for record in by_run.get(run, ())]
         measured = [100 * accuracy for accuracy in measured if accuracy is not None]
         if measured:
             points[run] = (100 * last.low, 100 * last.high, measured)
     return points
-
-
-def is_ours(declared, run):
-    """Returns whether all comparisons that have this run begin with "Ours"."""
-    about = [declared["about"].get(name, "") for name, names in declared["exp"].items() if run in names]
-    return all(sentence.startswith("Ours") for sentence in about)
 
 
 def measured_of(record, number):
@@ -65,12 +65,14 @@ def measured_of(record, number):
     return records.value(record, number.quantity)
 
 
-def draw_overview(points, titles):
+def draw_overview(points, titles, printed=()):
     """Returns a Figure: measured over reported accuracy in %, a point for every run, a colour for every report.
 
-    points: see points_of; titles: {report: its title}. A bar goes from the lowest to the highest seed. The grey band
-    holds what lies within 3 points of the report; runs far from it have their names.
+    points: see points_of; titles: {report: its title}; printed: all runs with a printed accuracy, trained or not. A bar
+    goes from the lowest to the highest seed. The grey band holds what lies within 3 points of the report; runs outside
+    of it have their names.
     """
+    printed = {*printed, *points}
     with matplotlib.rc_context({**STYLE, "font.size": 11, "legend.fontsize": 10}):
         fig = empty_figure(8, 7.4)
         ax = fig.subplots()
@@ -90,11 +92,15 @@ def draw_overview(points, titles):
             title = titles.get(report, report).partition(". ")[0]
             ax.errorbar(x, y, [below, above], aside, fmt=MARKERS.get(report, "o"), color=colour, markersize=7.5,
                         alpha=0.9, markeredgecolor="white", markeredgewidth=0.8, elinewidth=1.2, zorder=3,
-                        label=f"{title} ({len(of_report)} runs)")
+                        label=f"{title} ({len(of_report)} of {sum(report_of(run) == report for run in printed)} runs)")
         label_points(ax, points)
         ax.set(xlim=(0, 100), ylim=(0, 100), xlabel="reported accuracy (%)", ylabel="measured accuracy (%)",
                aspect="equal")
-        ax.text(2, 97.5, f"{near} of {len(points)} runs lie within\n{NEAR} points of the report\n(grey band)", va="top")
+        alone = sum(len(measured) == 1 for *_, measured in points.values())
+        left = len(printed) - len(points)
+        said = [f"{near} of {len(points)} runs lie within", f"{NEAR} points of the report", "(grey band).", "",
+                f"{alone} of them have one seed;", f"{left} more are not trained yet."]
+        ax.text(2, 97.5, "\n".join(said), va="top")
         handles, labels = ax.get_legend_handles_labels()
         shown = [(handle, label) for handle, label in zip(handles, labels) if label != "diagonal"]
         fig.legend(*zip(*shown), loc="outside lower center")
@@ -110,10 +116,11 @@ def distance(point):
 
 
 def label_points(ax, points):
-    """Writes the names of the runs farthest from the diagonal, and of the best one, where there is room."""
-    order = sorted(points, key=lambda run: (-distance(points[run]), run))
+    """Writes the names of the runs outside of the grey band, and of the best one, where there is room."""
+    order = [run for run in points if distance(points[run]) > NEAR]
+    order.sort(key=lambda run: (-distance(points[run]), run))
     best = max(points, key=lambda run: (np.mean(points[run][2]), run))
-    taken = [(0, 84, 36, 100)]  # the sentence
+    taken = [(0, 72, 36, 100)]  # the sentences
     for low, high, measured in points.values():
         x, y = (low + high) / 2, np.mean(measured)
         taken.append((x - 1, min(y - 1, *measured), x + 1, max(y + 1, *measured)))

@@ -3,15 +3,16 @@
     make report                                  # merges what is finished in runs/, then makes them; never trains
     python experiments/report.py report --runs runs-of-another-box
 
-A page begins with the verdicts on the report's claims. Below are its comparisons, each with its table and figures, and
-what is long folded; then the findings and what differs from the report, written by hand in experiments/REPORT.md.
+A page begins with what came out, in a few sentences, and the verdicts on the report's claims. Below are its
+comparisons, each with its table and figures, and what is long folded; then the findings and what differs from the
+report. These and the first sentences are written by hand in experiments/REPORT.md.
 """
 import collections
 from pathlib import Path
 
 from experiments import (claims, costs, declarations, figures, findings, off, overview, records, runs, seeds,
                          torture_page)
-from experiments.tables import parts, precision_table, printed
+from experiments.tables import device_table, parts, precision_table, printed
 from experiments.words import is_fraction, legend, markdown, measured, printed_number
 
 ROOT = declarations.ROOT
@@ -21,11 +22,12 @@ READMES = {"README.md": "en", "README.zh.md": "zh"}
 HEADS = {"en": ["report", "about", "a headline", "reported", "measured", "claims"],
          "zh": ["报告", "内容", "代表结果", "报告值", "实测值", "论断"]}
 WORDS = {"en": {"report": "Report", "seeds": "{} ({} seeds)", "seed": "{} (1 seed)", "none": "not measured yet",
-                "claims": "held: {} of {}", "one seed": "one seed: {} for, {} against", "left": "{} open",
+                "claims": "held: {} of {}", "counted": "by counting: {} of {}",
+                "one seed": "one seed: {} for, {} against", "left": "{} open",
                 "undecided": "{} undecided", "not judgeable": "{} not judgeable", "not run": "{} not run",
                 "between": ", ", "then": "; ", "survived": "- [What it survives](results/torture.md): {}."},
          "zh": {"report": "报告 ", "seeds": "{}（{} 个种子）", "seed": "{}（1 个种子）",
-                "none": "尚未测量", "claims": "成立：{1} 条中 {0} 条",
+                "none": "尚未测量", "claims": "成立：{1} 条中 {0} 条", "counted": "按计数：{1} 条中 {0} 条",
                 "one seed": "单个种子：{} 条支持，{} 条不支持", "left": "{} 条未决",
                 "undecided": "{} 条未定", "not judgeable": "{} 条无法判定", "not run": "{} 条未运行",
                 "between": "，", "then": "；", "survived": "- [经得起什么](results/torture.md)：{}。"}}
@@ -48,7 +50,7 @@ def make_report(declared, runs_dir, data_dir="data"):
         for name in comparisons_of(declared, report):
             draw(declared, name, found, runs_dir, data_dir)
         seeds.figure(declared, report, found, figure_of_seeds(report))
-        (results / f"{report}.md").write_text(page(declared, report, found, records.both_precisions(kept)))
+        (results / f"{report}.md").write_text(page(declared, report, found, kept))
     overview.overview(declared, own, results / "figures" / "overview.png")
     (results / "costs.md").write_text(costs.page(declared, own))
     written = [f"{results}/"]
@@ -98,16 +100,20 @@ def seed_with_weights(ours, runs_dir):
 
 # ---- the page of a report -------------------------------------------------------------------------------------------
 
-def page(declared, report, found, pairs=()):
+def page(declared, report, found, kept=()):
     """The text of results/REPORT.md.
 
-    found: records, with those under second names. pairs: those of the same run and seed in float32 and in bfloat16.
+    found: a record of each run and seed, with those under second names. kept: all records, also of seeds that were made
+    in both precisions or on both kinds of device.
     """
     of_report, prose = declared["pages"][report], findings.read(report)
     mine = declarations.own_records(declared, report, found)
     made = f"{len(mine)} records of {len({record['run'] for record in mine})} runs" if mine else "no record yet"
     lines = [f"# {of_report['title']}", "",
              f"Made by `make report` from {made}; [where the numbers come from](#where-the-numbers-come-from).", ""]
+    if "en" in prose["first"]:
+        lines += [findings.filled(prose["first"]["en"], report, declared, found)
+                  + (" More: [findings](#findings)." if "Findings" in dict(prose["sections"]) else ""), ""]
     if of_report["claims"]:
         lines += ["## Verdicts", "", claims.in_short(declared, of_report["claims"], found), "",
                   claims.claims_table(declared, of_report["claims"], found), "",
@@ -126,10 +132,14 @@ def page(declared, report, found, pairs=()):
     if unmeasured:
         lines += ["## Not measured yet", "", *(f"- `exp-{name}`: {declared['about'][name] or 'a comparison.'}"
                                                for name, _ in unmeasured), ""]
-    pairs = [pair for pair in pairs if declarations.report_of(pair[0]["run"]) == report]
-    if pairs:
+    of_precisions = of_report_alone(records.both_precisions(kept), report)
+    if of_precisions:
         lines += ["## What bfloat16 costs", "", "The same run and seed in both precisions.", "",
-                  precision_table(pairs), ""]
+                  precision_table(of_precisions), ""]
+    of_devices = of_report_alone(records.both_devices(kept), report)
+    if of_devices:
+        lines += ["## CPU and GPU", "", "The same run and seed on both. The tables above have that of the CPU.", "",
+                  device_table(of_devices), ""]
     lines += of_seeds(declared, report, found)
     sections = dict(prose["sections"])
     are_off = off.section(declared, report, found)
@@ -140,6 +150,11 @@ def page(declared, report, found, pairs=()):
         lines += [findings.filled(text, report, declared, found), ""] if text else []
     lines += ["## Where the numbers come from", "", provenance(mine), ""]
     return "\n".join(lines)
+
+
+def of_report_alone(pairs, report):
+    """Those of a report among pairs of records."""
+    return [pair for pair in pairs if declarations.report_of(pair[0]["run"]) == report]
 
 
 def figure_of_seeds(report):
@@ -231,9 +246,13 @@ def headline(declared, report, found, language):
 
 
 def claims_cell(declared, report, found, language):
-    """How many of a report's claims hold of those judged, what one seed says of others, and how many are open."""
-    counted = claims.tally(declared, declared["pages"][report]["claims"], found)
-    numbers = {word: len(names) for word, names in counted.items()}
+    """How many of a report's claims hold of those judged, what one seed says of others, and how many are open.
+
+    Claims that are judged by counting, without any run, stand apart.
+    """
+    names = declared["pages"][report]["claims"]
+    counted = [claim for claim in names if claims.is_counted(claim)]
+    numbers = numbers_of(declared, [claim for claim in names if claim not in counted], found)
     words, said = WORDS[language], []
     judged = numbers["holds"] + numbers["does not hold"]
     if judged:
@@ -246,4 +265,11 @@ def claims_cell(declared, report, found, language):
     if not said:  # then it matters why
         said = [words[group].format(numbers[group]) for group in ("undecided", "not judgeable", "not run")
                 if numbers[group]]
+    if counted:
+        said.append(words["counted"].format(numbers_of(declared, counted, found)["holds"], len(counted)))
     return words["then"].join(said)
+
+
+def numbers_of(declared, names, found):
+    """How many of these claims have which verdict, by the words of claims.GROUPS."""
+    return {word: len(of_word) for word, of_word in claims.tally(declared, names, found).items()}

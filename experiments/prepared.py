@@ -11,7 +11,6 @@ import re
 from experiments import records
 from experiments.declarations import as_dict, real, wanted
 
-CLASSES = {"cifar10": 10, "caltech35": 35}
 LOSSES = {"triplet-cosine": "triplet loss", "triplet-euclid": "triplet loss", "square": "sum of squares",
           "mean-square": "mean of squares"}  # all others: cross-entropy
 FAR = 10  # a loss that many times the smallest has left it
@@ -117,9 +116,9 @@ def chance_of(flags, ours):
     LeNet's figures always have it: in report 2 it is about nets that learn nothing.
     """
     sets = {of_run.get("data") for of_run in flags.values()}
-    if len(sets) != 1 or not sets <= set(CLASSES):
+    if len(sets) != 1 or not sets <= set(records.CLASSES):
         return None
-    chance = 100 / CLASSES[sets.pop()]
+    chance = 100 / records.CLASSES[sets.pop()]
     is_lenet = any(of_run.get("model") == "lenet5" for of_run in flags.values())
     ends = [records.value(record, "valid_acc") or records.value(record, "test_acc") for record in ours]
     is_near = any(end is not None and 100 * end < 2 * chance for end in ends)

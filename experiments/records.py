@@ -13,10 +13,18 @@ import statistics
 import sys
 from pathlib import Path
 
-from experiments import ask, declarations, runs
+from experiments import ask, declarations, folders, runs
 
 RECORDS = Path(__file__).resolve().parent.parent / "results" / "records.jsonl"
 WHOLE = "Get it back from git, then make the report again."
+GPUS = ("NVIDIA", "Tesla", "GeForce", "Quadro")  # how the names of GPUs begin, in costs.is_gpu, too
+# What tables and verdicts rely on; in a name with a question mark what may be missing.
+OF_RECORD = {name: folders.RESULT[name] for name in ("run", "seed", "status", "flags", "metrics", "data", "versions",
+                                                     "epochs", "threads", "seconds_per_epoch", "init_flags?",
+                                                     "precision?")}
+OF_RECORD |= {"curves": folders.is_object, "finished_at?": folders.is_text, "described?": folders.is_object}
+CLASSES = {"cifar10": 10, "caltech35": 35}
+OF_GUESSING = 1.2  # times the accuracy of guessing: a net that is not above that has learned nothing
 LATE = 10  # epochs; the median over the last so many is not spoilt by a jump in the very last one
 
 
@@ -76,10 +84,11 @@ def final(record, metric="late_valid_loss"):
 def column(record, metric="valid_loss", first=1, last=250):
     """A metric by epoch, first..last, counted from 1 and inclusive.
 
-    What is not finite or not there counts as infinite, and so do the epochs after a divergence.
+    What is not finite or not there counts as infinite, of accuracies as -inf; so do the epochs after a divergence.
     """
-    numbers = [math.inf if x is None else x for x in record["curves"].get(metric, [])]
-    numbers += [math.inf] * (last - len(numbers))
+    worst = -math.inf if "_acc" in metric else math.inf
+    numbers = [worst if x is None else x for x in record["curves"].get(metric, [])]
+    numbers += [worst] * (last - len(numbers))
     return numbers[first - 1:last]
 
 
@@ -108,6 +117,20 @@ def blew_up(record):
         return True
     losses = record["curves"].get("train_loss") or [None]
     return losses[0] is not None and final(record, "late_train_loss") >= 2 * losses[0]
+
+
+def at_chance(accuracy, classes):
+    """Returns whether an accuracy, a fraction, of a net of so many classes is no better than guessing."""
+    return accuracy <= OF_GUESSING / classes
+
+
+def learned_nothing(record):
+    """Returns whether a run ended no better than guessing, on test or, without that, on valid."""
+    classes = CLASSES.get(record.get("data", {}).get("name"))
+    accuracy = value(record, "test_acc")
+    if accuracy is None:
+        accuracy = value(record, "valid_acc")
+    return classes is not None and accuracy is not None and at_chance(accuracy, classes)
 
 
 # ---- several records ------------------------------------------------------------------------------------------------
@@ -153,15 +176,46 @@ def number(x):
 # ---- the committed file ---------------------------------------------------------------------------------------------
 
 def read_records():
-    """All records of results/records.jsonl; none where there is no such file or nothing in it."""
-    return runs.read_objects(RECORDS, WHOLE)
+    """All records of results/records.jsonl; none where there is no such file or nothing in it.
+
+    Raises BadInput, naming the line, for one that is no record.
+    """
+    found = runs.read_objects(RECORDS, WHOLE)
+    lines = (runs.content_of(RECORDS, WHOLE) or b"").split(b"\n")
+    numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
+    for number, record in zip(numbers, found):
+        wrong = wrong_with_record(record)
+        if wrong:
+            raise runs.BadInput(f"{RECORDS}, line {number} is no record: {wrong}. {WHOLE}")
+    return found
+
+
+def wrong_with_record(record):
+    """What is wrong with an object that is to be a record, or "": of the fields that tables and verdicts rely on."""
+    wrong = folders.wrong_with(record, OF_RECORD)
+    if wrong:
+        return wrong
+    of_versions = {"device": folders.is_text, "torch": folders.is_text}
+    of_data = {"source": folders.is_text, "synthetic": folders.is_truth}
+    if "--clean-by" in record["flags"]:
+        of_data |= folders.OF_CLEANED_DATA
+    number = folders.METRICS["test_acc"]  # or null
+    wrong = (folders.wrong_with(record["metrics"], dict.fromkeys(record["metrics"], number), "metrics.")
+             or folders.wrong_with(record["data"], of_data, "data.")
+             or folders.wrong_with(record["versions"], of_versions, "versions."))
+    if not wrong and not all(map(folders.is_list, record["curves"].values())):
+        wrong = "its curves are not lists"
+    if not wrong and "described" in record:
+        wrong = folders.wrong_with_description(record["described"])
+    return wrong
 
 
 def merge(declared, runs_dir, data_dir="data"):
     """Takes finished full-length runs on real data from `runs_dir` into results/records.jsonl.
 
-    Of a run and seed the newest counts, and one made in bfloat16 is kept beside one in float32; no row is ever dropped.
-    Prints a line for every result that is left out. Returns whether all of them could be read.
+    Of a run and seed the newest of each kind is kept: on a CPU or a GPU, in bfloat16 or not. It replaces what there was
+    of that kind, older or made with other flags than are declared now; nothing else is ever dropped. Prints a line for
+    every result that is left out or replaces one of another device. Returns whether all of them could be read.
     """
     well = True
     rows = {key_of(record): record for record in read_records()}
@@ -194,21 +248,43 @@ def take(declared, folder, data_dir, rows):
         return reason
     record["curves"] = rounded(record["curves"])
     record["finished_at"] = finished_at(folder)
+    line = runs.flags_line(folder)
+    if line_of(record) != line:  # flags.txt counts, which has all the runs before it where one starts from another
+        own, _, start = line.partition(" < ")
+        record = {**record, "flags": own, "init_flags": start or None}
     key = key_of(record)
     old = rows.get(key, {})
-    if old.get("finished_at", "") > record["finished_at"]:
+    has_same_flags = bool(old) and line_of(old) == line
+    if has_same_flags and old.get("finished_at", "") > record["finished_at"]:
         return "older than the record"
     record = ask.described(record, folder, data_dir)
-    is_known = "described" in old and old["finished_at"] == record["finished_at"]
+    is_known = "described" in old and old.get("finished_at") == record["finished_at"]
     if is_known and "described" not in record:
         record = {**record, "described": old["described"]}
+    if old and device_of(old) != device_of(record):
+        print(f"{folder}, made on {device_of(record)}, replaces a record made on {device_of(old)}")
     rows[key] = record
     return None
 
 
 def key_of(record):
-    """What a row of the file is found by: run, seed, and whether it was made in bfloat16."""
-    return record["run"], record["seed"], in_bfloat16(record)
+    """What a row of the file is found by: run, seed, and whether it was made in bfloat16 and on a GPU."""
+    return record["run"], record["seed"], in_bfloat16(record), on_gpu(record)
+
+
+def line_of(record):
+    """The line of flags that a record was made with, as runs.flags_line has that of its folder."""
+    return runs.join_lines(record["flags"], record.get("init_flags"))
+
+
+def device_of(record):
+    """The name of the processor or graphics card that a run was made on."""
+    return record["versions"]["device"]
+
+
+def on_gpu(record):
+    """Was this run made on a GPU?"""
+    return device_of(record).startswith(GPUS)
 
 
 def in_bfloat16(record):
@@ -216,23 +292,37 @@ def in_bfloat16(record):
     return record.get("precision") == "bfloat16"
 
 
-def by_seed_in_float32(records):
-    """{(run, seed): record} of the records that were not made in bfloat16."""
-    return {(record["run"], record["seed"]): record for record in records if not in_bfloat16(record)}
-
-
 def both_precisions(records):
-    """Pairs of records of one run and seed, (in float32, in bfloat16), in the order of the latter."""
-    in_float32 = by_seed_in_float32(records)
-    return [(in_float32[record["run"], record["seed"]], record) for record in records
-            if in_bfloat16(record) and (record["run"], record["seed"]) in in_float32]
+    """Pairs of records of one run, seed and kind of device, (in float32, in bfloat16), in the order of the latter."""
+    in_float32, pairs = {key_of(record): record for record in records if not in_bfloat16(record)}, []
+    for record in records:
+        other = record["run"], record["seed"], False, on_gpu(record)
+        if in_bfloat16(record) and other in in_float32:
+            pairs.append((in_float32[other], record))
+    return pairs
+
+
+def both_devices(records):
+    """Pairs of records of one run and seed, (on a CPU, on a GPU), each in float32 where it was made so."""
+    of_cpus = one_of_each_seed(record for record in records if not on_gpu(record))
+    of_gpus = one_of_each_seed(record for record in records if on_gpu(record))
+    on_cpu, pairs = {(record["run"], record["seed"]): record for record in of_cpus}, []
+    for record in of_gpus:
+        seed = record["run"], record["seed"]
+        if seed in on_cpu:
+            pairs.append((on_cpu[seed], record))
+    return pairs
 
 
 def one_of_each_seed(records):
-    """The records without those in bfloat16 of which there is the same run and seed in float32, as in the reports."""
-    in_float32 = by_seed_in_float32(records)
-    return [record for record in records
-            if not in_bfloat16(record) or (record["run"], record["seed"]) not in in_float32]
+    """One record of each run and seed, which counts: in float32, as in the reports, rather than in bfloat16, then on a
+    CPU rather than on a GPU, whose float32 may be TF32. So none that counted is overtaken by a later one of a GPU."""
+    chosen = {}
+    for record in records:
+        seed = record["run"], record["seed"]
+        if seed not in chosen or key_of(record) < key_of(chosen[seed]):
+            chosen[seed] = record
+    return list(chosen.values())
 
 
 def why_not(declared, record, folder):

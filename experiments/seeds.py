@@ -21,7 +21,7 @@ from experiments.words import in_words, is_fraction, markdown, number_of
 TITLE = "What one seed cannot tell"
 SEEDS = (1, 2, 3, 5, 10)  # of each run, for which the smallest difference that can be seen is told
 LEAST = 3  # runs with several seeds, for a figure
-HEAD = ["comparison", "difference of the means", "seeds", "rank the other way"]
+HEAD = ["comparison", "difference of the means", "seeds", "rank the other way (a tie counts half)"]
 HEAD_OF_CLAIMS = ["claim", "the report says", "by all seeds", "alone, looks so", "alone, does not look so"]
 
 
@@ -122,12 +122,13 @@ def deviation_of(numbers):
 def smallest_difference(deviation, seeds):
     """How far the means of two runs with so many seeds each must lie apart, for a 95 % interval that leaves out 0.
 
-    deviation: of each of the two over its seeds. By Student's t with 2 (seeds - 1) degrees of freedom, unpaired. One
+    deviation: of each of the two over its seeds. As the verdicts do it: by Student's t on the differences seed by seed,
+    with seeds - 1 degrees of freedom, whose deviation is sqrt(2) times this one where the pairing gains nothing. One
     seed has no deviation of its own: then this one is taken for known, and the distribution for normal.
     """
     if seeds == 1:
         return statistics.NormalDist().inv_cdf(0.975) * deviation * math.sqrt(2)
-    degrees = min(2 * (seeds - 1), len(T_QUANTILES))  # of more degrees the last quantile, which is on the safe side
+    degrees = min(seeds - 1, len(T_QUANTILES))  # of more degrees the last quantile, which is on the safe side
     return T_QUANTILES[degrees - 1] * deviation * math.sqrt(2 / seeds)
 
 
@@ -141,8 +142,8 @@ def section(declared, report, found):
     metric, pairs = declared["headline"][report][1], pairs_of(declared, report, numbers)
     unsure = sorted((one for one in pairs if one.against), key=lambda one: -one.against / one.pairs)
     deviation = deviation_of(numbers)
-    lines = [f"{scatter(metric, numbers)} With that deviation, two runs can be told apart by a 95 % interval if their "
-             "means differ by at least:", "",
+    lines = [f"{scatter(metric, numbers)} With that deviation, two runs can be told apart by the verdicts' 95 % "
+             "interval if their means differ by at least:", "",
              markdown(["seeds of each run", *map(str, SEEDS)],
                       [["smallest difference", *(said(metric, smallest_difference(deviation, n)) for n in SEEDS)]]), "",
              "With one seed each the deviation has to be taken for known. With more, the seeds themselves tell it, "
@@ -165,9 +166,9 @@ def section_of_claims(declared, report, found):
         return []
     unlike = [one for one in judged if not one.agree]
     rows = [[one.claim, declared["claim"][one.claim], one.verdict, one.so, one.not_so] for one in unlike]
-    lines = ["Claims judged by one seed at a time: of those that several seeds can judge so, "
-             f"{len(judged) - len(unlike)} of {len(judged)} get from each of them the verdict of all together"
-             + (", these not:" if unlike else "."), ""]
+    lines = ["Would one seed alone have said the same of a claim as all of them together? Every seed would of "
+             f"{len(judged) - len(unlike)} of the {len(judged)} claims that several seeds can judge"
+             + (", but not of these:" if unlike else "."), ""]
     return lines + ([markdown(HEAD_OF_CLAIMS, rows), ""] if rows else [])
 
 
@@ -238,11 +239,13 @@ def draw(metric, numbers, printed, title):
             ax.errorbar(low + length / 2, -place - 0.6, xerr=length / 2, capsize=3, linewidth=1.5, **GREY)
         ax.axhline(-0.8, linewidth=0.8, **GREY)
         ax.set_yticks([*range(len(order)), *(-place - 0.6 for place in range(1, len(bars) + 1))],
-                      [*map(declarations.short, order), *(f"seen with {n} seed{'s' * (n > 1)} each" for n in bars)])
+                      [*map(declarations.short, order), *(f"visible with {n} seed{'s' * (n > 1)} each" for n in bars)])
         ax.set(ylim=(-len(bars) - 1.1, len(order) - 0.4),
                xlabel=in_words(metric) + (" (%)" if is_fraction(metric) else " (px²)"))
         ax.grid(axis="x")
         fig.legend(loc="outside lower center", ncols=3)
+        ax.text(0.99, 0.01, "these bars: how long a difference must be", transform=ax.transAxes, ha="right",
+                va="bottom", fontsize=8, color="0.35")
         fig.suptitle(f"{title.partition(':')[0]}: every seed, and the smallest difference that can be seen",
                      fontweight="bold")
     return fig

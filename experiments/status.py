@@ -4,6 +4,7 @@
     make list                                    # every comparison, its runs and what the reports printed
 """
 import collections
+import functools
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def status(declared, names, options, lines=True):
     lines=False leaves out the runs that are done or missing, and second names. For an alias the run counts that it
     stands for, and every run counts once.
     """
-    count, lacking = collections.Counter(), {}
+    count, lacking, to_fetch = collections.Counter(), {}, 0
     for run in dict.fromkeys([*names, *(real(declared, name) for name in names)]):
         if real(declared, run) != run:
             if lines:
@@ -32,15 +33,24 @@ def status(declared, names, options, lines=True):
             if state == "missing":
                 lack = what_lacks(declared, run, seed, options)
                 lacking.setdefault(lack, []).append(run)
+                if not lack and is_fetched(flags_of(declared, run, options), options.data_dir):
+                    to_fetch += 1
             if lines or state not in (*runs.DONE, "missing"):
                 print(f"  {state:12}{run} seed {seed}" + (f"  {word}" if word else ""))
     for lack, of_runs in lacking.items():
         if lack:
-            many = "1 run" if len(of_runs) == 1 else f"{len(of_runs)} runs"
-            print(f"  {many} cannot be trained as things are: {lack}")
+            print(f"  {so_many(len(of_runs))} cannot be trained as things are: {lack}")
+    if to_fetch:
+        print(f"  for {so_many(to_fetch)} train.py fetches CIFAR-10, once for all. Without a network put its archive "
+              "on this box and run `python data.py unpack ARCHIVE`.")
     counted = ", ".join(f"{count[state]} {state}" for state in runs.STATES if count[state])
     print(f"status: {counted or 'nothing declared'}")
     return all(state in runs.DONE for state in count)
+
+
+def so_many(runs):
+    """A number of runs in words."""
+    return "1 run" if runs == 1 else f"{runs} runs"
 
 
 def what_lacks(declared, run, seed, options):
@@ -48,26 +58,54 @@ def what_lacks(declared, run, seed, options):
 
     The run that it starts from, or whose net cleans its data, is made before it; what that one lacks, this one lacks.
     """
-    import data
     from experiments import imagenet
 
+    wrong = wrong_with(declared, run, options.flags)
+    if wrong:
+        return wrong
     source = source_of(declared, run)
     if source and not Path(options.runs, source, f"seed{seed}", "result.json").exists():
         lack = what_lacks(declared, source, seed, options)
         if lack:
             return lack
-    flags = as_dict(f"{declared['run'][run]} {options.flags}")
+    flags = flags_of(declared, run, options)
     if "pretrained" in flags:
         file = imagenet.file_of(flags["model"])
         if not file.exists():
             return (f"the ImageNet weights of {flags['model']} are not in {file} yet. With a network train.py "
                     f"downloads them; without one copy {file.name} there.")
-    if "synthetic" not in flags:
-        try:
-            data.locate(flags.get("data", "cifar10"), options.data_dir)
-        except data.DataError as e:
-            return str(e)
+    if is_fetched(flags, options.data_dir):
+        return ""
+    return said_of_data(flags, options.data_dir)
+
+
+def flags_of(declared, run, options):
+    """The flags {flag: value} of a run, with those that make appends."""
+    return as_dict(f"{declared['run'][run]} {options.flags}")
+
+
+def said_of_data(flags, data_dir):
+    """What data.py says against the data set of a run with these flags, where it is not there; else ""."""
+    import data
+
+    if "synthetic" in flags:
+        return ""
+    try:
+        data.locate(flags.get("data", "cifar10"), data_dir)
+    except data.DataError as e:
+        return str(e)
     return ""
+
+
+def is_fetched(flags, data_dir):
+    """Will train.py fetch the data set of a run with these flags? That is CIFAR-10, where nothing of it is there."""
+    from experiments import readers
+
+    if flags.get("data", "cifar10") != "cifar10":
+        return False
+    if Path(data_dir, "cifar10").is_file():  # where the folder is to be
+        return False
+    return said_of_data(flags, data_dir) == readers.missing("cifar10", Path(data_dir))
 
 
 def show_list(declared):
@@ -113,6 +151,34 @@ def wrong_flags(declared):
         except runs.BadInput as e:
             sentences.append(f"{declared['where'][run]}: {run}: {e}")
     return sentences
+
+
+def wrong_with(declared, run, extra_flags=""):
+    """A sentence on flags that train.py refuses, of a run or of what it starts from: with file and line, or "".
+
+    extra_flags: those that make appends to every run's own.
+    """
+    source = source_of(declared, run)
+    wrong = wrong_with(declared, source, extra_flags) if source else ""
+    if wrong:
+        return wrong
+    own = declared["run"][run]
+    refusal = refused(f"{own} {extra_flags}".strip())
+    if refusal and refused(own):
+        return f"{declared['where'][run]}: {run}: {refused(own)}"
+    return f"with {extra_flags} appended: {refusal}" if refusal else ""
+
+
+@functools.cache  # asked for every seed, and again for what is left
+def refused(flags):
+    """What train.py says of flags that it does not take; of others ""."""
+    import train
+
+    try:
+        train.parse(flags.split())
+    except runs.BadInput as e:
+        return str(e)
+    return ""
 
 
 def check_identity(flags):

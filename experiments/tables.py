@@ -8,6 +8,7 @@ for some runs it is not known which. Such quantities, train_loss/4 and train_los
 share the column of what was printed, and each has a column of what was measured. Here they are called train_loss/batch
 and train_loss+penalty/batch, so that runs of batch 4 and 128 share columns, too.
 """
+import math
 import re
 import statistics
 from typing import NamedTuple
@@ -331,7 +332,10 @@ def delta_cell(records, base, leading):
     metric = leading
     if any(map(blew_up, [*records, *base])):
         metric = best_of(base, leading) or leading
-    return signed(metric, paired(records, base, metric))
+    delta = signed(metric, paired(records, base, metric))
+    if metric == leading or delta == "–":
+        return delta
+    return f"{delta} (best epochs)"
 
 
 def seeds_cell(records):
@@ -348,14 +352,24 @@ def seeds_cell(records):
 
 def precision_table(pairs):
     """A table of the same runs in float32 and in bfloat16: accuracy or loss, and seconds an epoch."""
+    return table_of_pairs(pairs, ["float32", "bfloat16", "an epoch in float32", "in bfloat16"])
+
+
+def device_table(pairs):
+    """A table of the same runs on a CPU and on a GPU: accuracy or loss, and seconds an epoch."""
+    return table_of_pairs(pairs, ["on a CPU", "on a GPU", "an epoch on a CPU", "on a GPU"])
+
+
+def table_of_pairs(pairs, head):
+    """A table of pairs of records of one run and seed. head: of the two numbers and of the two times."""
     rows = []
-    for in_float32, in_half in pairs:
-        metrics = [name for name in ("test_acc", "valid_acc", "valid_loss") if in_float32["metrics"].get(name)]
+    for one, other in pairs:
+        metrics = [name for name in ("test_acc", "valid_acc", "valid_loss") if one["metrics"].get(name)]
         metric = metrics[0] if metrics else "train_loss"
-        rows.append([short(in_float32["run"]), in_float32["seed"], in_words(metric),
-                     measured([in_float32], metric), measured([in_half], metric),
-                     f"{in_float32['seconds_per_epoch']:.1f} s", f"{in_half['seconds_per_epoch']:.1f} s"])
-    return markdown(["run", "seed", "metric", "float32", "bfloat16", "an epoch in float32", "in bfloat16"], rows)
+        rows.append([short(one["run"]), one["seed"], in_words(metric), measured([one], metric),
+                     measured([other], metric), f"{one['seconds_per_epoch']:.1f} s",
+                     f"{other['seconds_per_epoch']:.1f} s"])
+    return markdown(["run", "seed", "metric", *head], rows)
 
 
 # ---- what stands below it -------------------------------------------------------------------------------------------
@@ -413,6 +427,7 @@ def dropped_images(declared, name, by_run):
         of_data = [record["data"] for record in records]
         points = [difference(final(record, "test_acc"), final(other, "test_acc"))
                   for record in records for other in before if other["seed"] == record["seed"]]
+        points = [x for x in points if math.isfinite(x)]  # of a run that diverged there is no difference
         rows.append([short(run), f"{statistics.mean(facts['dropped'] for facts in of_data):,.0f}",
                      mean_in_percent([facts["dropped_noisy"] / facts["dropped"] for facts in of_data
                                       if facts["dropped"]]),

@@ -249,12 +249,14 @@ CHANGES = [
      "the epoch at which the other run's final accuracy is reached lies in the last three"),
     ("C10", "2026-11-21", "mixed: separated less than the classes 1 to 5 are",
      "a silhouette below 0.1 holds for nearly any two classes"),
+    ("C13", "2026-11-21", "under every loss that the report tried",
+     "the loss that does not learn had been left out"),
     ("L4", "2026-11-22", "on the nets with unused layers, at 0.01 and a momentum of 0.9, instead of at 0.001",
      "with these the printed losses of the first epoch and of the last come out"),
     ("L14", "2026-11-22", "on the same nets as L4",
      "as L4"),
-    ("C13", "2026-11-21", "under every loss that the report tried",
-     "the loss that does not learn had been left out"),
+    ("C12", "2026-11-22", "not judgeable where basic-block-square is at chance",
+     "it was judged although that net learns nothing; L13 has this rule"),
 ]
 
 

@@ -38,6 +38,7 @@ class Unit(NamedTuple):
     digits: str  # the format of the number that is judged
     name: str = ""  # what stands behind it
     of_sides: str = ""  # what stands behind the sides
+    may_be_infinite: bool = False  # may a side be, and so decide? The worst accuracy is, and an epoch never reached
 
 
 def in_percent(accuracy):
@@ -64,13 +65,13 @@ def percent_of(accuracy):
     return round(100 * accuracy, 4) if math.isfinite(accuracy) else math.nan
 
 
-POINTS = Unit(points_between, in_percent, "+.1f", " points", " %")
+POINTS = Unit(points_between, in_percent, "+.1f", " points", " %", may_be_infinite=True)
 GAINS = Unit(points_between, in_percent, "+.1f", " points", " points")  # of two numbers that are differences themselves
-PERCENT = Unit(percent_of, in_percent, ".1f", " %", " %")
+PERCENT = Unit(percent_of, in_percent, ".1f", " %", " %", may_be_infinite=True)
 LOSS = Unit(minus, as_loss, "+.3g")
 PX2 = Unit(minus, as_loss, "+.3g", " px²")
 TIMES = Unit(lambda a, b: a / b, as_loss, ".2f", " times")
-EPOCHS = Unit(minus, "{:g}".format, "+.1f", " epochs")
+EPOCHS = Unit(minus, "{:g}".format, "+.1f", " epochs", may_be_infinite=True)
 NUMBER = Unit(minus, "{:.2f}".format, "+.2f")
 COUNT = Unit(minus, "{:,}".format, "+,.0f")
 YES_OR_NO = Unit(bool, lambda answer: "yes" if answer else "no", "")
@@ -182,14 +183,31 @@ def judge(part, lookups, printed=None, counted=False):
         return cells("–", reasons, str(len(sides) + len(refused)), NOT_JUDGEABLE)
     if not sides:
         return cells("–", "–", "–", NOT_RUN)
-    if not all(math.isfinite(of_seed[-1]) for of_seed in sides.values() if len(of_seed) == 2):
-        return cells("–", "the run to compare with diverged", str(len(sides)), NOT_JUDGEABLE)
+    reason = why_not_comparable(part.unit, sides.values())
+    if reason:
+        return cells("–", reason, str(len(sides)), NOT_JUDGEABLE)
     values = [part.unit.value(*of_seed) for of_seed in sides.values()]
     word = word_for(asked, values)
     if counted:
         word = HOLDS if satisfies(asked, values[0]) else FAILS
     return cells(in_short(part.unit, list(sides.values())), shown(part.unit, values, counted),
                  "count" if counted else str(len(values)), word)
+
+
+def why_not_comparable(unit, sides):
+    """Why the sides of some seeds make no number to judge by, or "".
+
+    An accuracy that is -inf, after a divergence, is worse than any. An infinite loss is not higher than another: it
+    says nothing of the net. Nor is there a difference to what is infinite.
+    """
+    for of_seed in sides:
+        if len(of_seed) == 2 and not math.isfinite(of_seed[-1]):
+            return "the run to compare with diverged"
+        if not unit.may_be_infinite and not all(map(math.isfinite, of_seed)):
+            return "a run diverged"
+        if unit is TIMES and of_seed[-1] == 0:
+            return "the number to compare with is 0"
+    return ""
 
 
 def printed_sides(part, printed):
@@ -228,15 +246,28 @@ def together(words, readings=False):
 
     readings: the parts are the same question, measured in different ways, rather than all to be met.
     """
-    if set(words) == {NOT_RUN}:
-        return NOT_RUN
-    if readings and set(words) == {HOLDS, FAILS}:
-        return DEPENDS
-    if readings and set(words) == {LOOKS_SO, LOOKS_NOT_SO}:
-        return ONE_DEPENDS
-    if NOT_RUN in words and (readings or not {FAILS, LOOKS_NOT_SO, NOT_JUDGEABLE} & set(words)):
-        return IN_PART  # of several readings one that fails decides nothing
+    if len(set(words)) == 1:
+        return words[0]
+    if readings:
+        return of_readings(set(words))
+    if NOT_RUN in words and not {FAILS, LOOKS_NOT_SO, NOT_JUDGEABLE} & set(words):
+        return IN_PART
     for word in (FAILS, NOT_JUDGEABLE, LOOKS_NOT_SO, UNDECIDED, LOOKS_SO):
         if word in words:
             return word
     return HOLDS
+
+
+def of_readings(words):
+    """The verdict on a question by those of its readings, a set of several. One that fails decides nothing."""
+    if NOT_JUDGEABLE in words:
+        return NOT_JUDGEABLE
+    if NOT_RUN in words:
+        return IN_PART
+    if words == {HOLDS, LOOKS_SO}:  # they agree, one of them by one seed alone
+        return LOOKS_SO
+    if words == {FAILS, LOOKS_NOT_SO}:
+        return LOOKS_NOT_SO
+    if words & {HOLDS, LOOKS_SO} and words & {FAILS, LOOKS_NOT_SO}:
+        return ONE_DEPENDS if words & {LOOKS_SO, LOOKS_NOT_SO} else DEPENDS
+    return UNDECIDED

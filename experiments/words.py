@@ -217,8 +217,8 @@ LEGEND = (
     ("turned", "turned: on the valid faces turned by 30 degrees both ways."),
     ("(running)", "Train acc (running) is an epoch's running mean in training mode; (eval) is of the final weights, in "
                   "eval mode and without augmentation."),
-    ("blew up", "A run blew up if it diverged or ended at twice the train loss of its first epoch or more. Then its "
-                "best epoch on valid is shown, and Δ compares best epochs."),
+    ("blew up", "A run blew up if it diverged, or if the median of its last 10 train losses is twice that of its first "
+                "epoch or more. Then its best epoch on valid is shown."),
     ("left out", "left out: of the images of the last epoch, those without a second image of their class in their "
                  "batch, which are no anchors of a triplet."),
 )

@@ -44,3 +44,9 @@ def in_first_epoch_diverged(record):
     """The record as merging leaves it of a run that diverged in its first epoch: no column has a number."""
     return {**record, "status": "diverged", "curves": {},
             "metrics": {"test_acc": None, "train_loss": None, "train_acc": None}}
+
+
+def in_second_epoch_diverged(record):
+    """The record of a run that diverged in its second epoch: of the first it has all numbers."""
+    return {**record, "status": "diverged", "metrics": dict.fromkeys(record["metrics"]),
+            "curves": {name: [*column[:1], None] for name, column in record["curves"].items()}}

@@ -103,6 +103,12 @@ def test_the_longest_come_first_and_equals_as_they_come():
     assert costs.order(flags, found, []) == ["a/long", "a/y", "a/same", "a/x"]
 
 
+@pytest.mark.parametrize("wrong", ["--data cifar", "--epochs many"])
+def test_flags_that_train_py_refuses_come_last(wrong):
+    flags = {"a/wrong": f"--model net {wrong}", "a/x": "--model net --epochs 1", "a/y": "--model net --epochs 2"}
+    assert costs.order(flags, [], []) == ["a/y", "a/x", "a/wrong"]
+
+
 def test_every_declared_run_has_a_place_in_the_order():
     found, steps = costs.read_records(), costs.read_steps()
     names = costs.order(TRAINED, found, steps)

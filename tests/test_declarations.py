@@ -254,6 +254,25 @@ def test_a_figure_or_a_number_of_nothing_is_named_with_file_and_line(project):
         "experiments/tiny.mk:4: there is no run.tiny/b for want.tiny/b.")
 
 
+def test_a_comparison_without_runs_is_named_with_file_and_line(project):
+    assert said(project, TWO_LINES + "exp.none =\n") == "experiments/tiny.mk:4: exp.none has no runs."
+
+
+@pytest.mark.parametrize("line", ["claim.T1 = a beats b", "exp.tiny = tiny/a", "run.tiny/a = --lr 3", "claim.T1=so"])
+def test_what_is_declared_twice_is_named_with_both_places(project, line):
+    (project.folder / "experiments/mine.mk").write_text(f"# Mine.\n\n{line}\n")
+    name = line.partition("=")[0].strip()
+    place = {"exp.tiny": 2, "run.tiny/a": 3, "claim.T1": 4}[name]
+    assert said(project, TWO_LINES + "claim.T1 = b beats a\n") == (
+        f"experiments/tiny.mk:{place}: {name} is declared in experiments/mine.mk:3 already. "
+        "Give one of them another name.")
+
+
+def test_a_line_that_was_copied_and_not_changed_is_named(project):
+    assert "experiments/tiny.mk:4: run.tiny/a is declared in experiments/tiny.mk:3 already." in said(
+        project, TWO_LINES + "run.tiny/a = --lr 3\n")
+
+
 @pytest.mark.parametrize("lines, sentence", [
     ("alias.tiny/z = tiny/b", ":4: alias.tiny/z names tiny/b, which no run.tiny/b declares"),
     ("alias.tiny/z=tiny/a\nalias.tiny/y=tiny/z", ":5: alias.tiny/y names tiny/z, which no run.tiny/z declares"),
@@ -341,3 +360,16 @@ def test_the_line_is_what_flags_line_reads_of_a_folder(tmp_path):
     of_run = by_hand.result(flags="--lr 2 --init-from=a/x", init_flags="--lr 1")
     runs.save_json(of_run, tmp_path / "result.json")
     assert runs.flags_line(tmp_path) == declarations.expected_line(declared, "a/y")
+
+
+def test_records_count_whose_flags_and_whose_sources_flags_are_those_declared():
+    declared = {"run": {"a/x": "--lr 1", "a/y": "--lr 2 --init-from=a/x"}}
+    plain, other = by_hand.result("a/x", flags="--lr 1"), by_hand.result("a/x", flags="--lr 9")
+    gone = by_hand.result("a/gone", flags="--lr 1")
+    started = {start: by_hand.result("a/y", flags="--lr 2 --init-from=a/x", init_flags=start)
+               for start in ("--lr 1", "--lr 9", None)}
+    silent = {name: value for name, value in started[None].items() if name != "init_flags"}
+    found = [plain, other, gone, *started.values(), silent]
+    assert declarations.as_declared(declared, found) == [plain, started["--lr 1"]]
+    declared["run"]["a/x"] = "--lr 9"
+    assert declarations.as_declared(declared, found) == [other, started["--lr 9"]]

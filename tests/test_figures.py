@@ -261,6 +261,20 @@ def test_a_committed_figure_compares_two_runs_that_have_curves(tmp_path):
     assert draw([once], False) == []
 
 
+def test_a_comparison_of_ours_is_committed_once_something_of_its_own_was_measured(tmp_path):
+    declared = comparison({"a/b": "--epochs 9", "a/c": "--epochs 9", "a/ours": "--epochs 9"}, "curves")
+    declared |= {"exp": {"x": ["a/b", "a/c", "a/ours"], "y": ["a/b", "a/c"]},
+                 "about": {"x": "Ours: and this?", "y": "Which?"}}
+    one, other, ours = (classes(run) for run in declared["run"])
+
+    def draw(records, for_results=True):
+        return names_of(figures.draw(declared, "x", records, tmp_path, "exp-x-", for_results=for_results))
+    assert draw([one, other]) == [] and draw([one, other, ours]) == ["exp-x-curves.png"]
+    assert draw([one, other], for_results=False) == ["exp-x-curves.png"]
+    declared["exp"]["x"] = ["a/b", "a/c"]  # of the report's own runs alone
+    assert draw([one, other]) == ["exp-x-curves.png"]
+
+
 def test_a_run_of_one_epoch_is_left_to_the_table(tmp_path, drawn):
     declared = comparison({"a/b": "--epochs 9", "a/c": "", "a/once": "--epochs 1"}, "curves")
     figures.draw(declared, "x", [classes(run) for run in declared["run"]], tmp_path)

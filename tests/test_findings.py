@@ -67,7 +67,7 @@ zh: is no Chinese here.
 """)
     assert findings.read("a") == {
         "about": {"en": "two nets", "zh": "两个网络"}, "first": {"en": "X is better.", "zh": "X 更好。"},
-        "sections": [("Findings", "X is better.\n\n- More."), ("Notes", "zh: is no Chinese here.")]}
+        "sections": [("Findings", "- More."), ("Notes", "zh: is no Chinese here.")]}
     assert findings.read("b") == {"about": {}, "first": {}, "sections": []}
 
 

@@ -400,10 +400,12 @@ def test_redo_first_trains_what_the_run_starts_from(trained, fresh):
     assert would_train(trained, "redo", "RUN=tiny/c") == [("tiny/c", "0")]
 
 
-def test_status_says_why_runs_cannot_be_trained(first):
-    printed = make(first[0], "status")
+def test_status_says_why_runs_cannot_be_trained(trained):
+    printed = make(trained, "status")
     assert "missing     tiny/lacks" in printed and "status: 2 done, 6 missing" in printed
-    assert "1 run cannot be trained as things are: No CIFAR-10" in printed
+    assert "for 1 run train.py fetches CIFAR-10" in printed and "cannot be trained" not in printed
+    edit(trained, "run.tiny/lacks = --act relu", "run.tiny/lacks = --model keypoint --data faces21")
+    assert "1 run cannot be trained as things are: No faces21 under data" in make(trained, "status")
 
 
 def test_a_comparison_of_an_undeclared_run_is_said_at_once(fresh):

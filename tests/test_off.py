@@ -102,8 +102,35 @@ def test_report_1s_valid_loss_is_compared_with_that_of_the_best_epoch():
     of_faces = {name: {f"keypoints/{run}": line for run, line in (("a", "valid_loss=6"), ("c", "valid_loss=6"),
                                                                   ("d", "valid_loss=7"))}
                 for name in ("run", "want")}
-    of_faces |= {"alias": {}, "exp": {"first": ["keypoints/a"], "second": ["keypoints/c", "keypoints/d"]},
+    of_faces |= {"alias": {}, "exp": {"first": ["keypoints/a"], "second": [f"keypoints/{run}" for run in "acd"]},
                  "about": {"first": "Two.", "second": "Ours: two."}}
     found = [{**record("", seed, metrics[seed]), "run": f"keypoints/{run}"} for run in "acd" for seed in (0, 1)]
     (row, of_ours) = off.rows(of_faces, "keypoints", found)
     assert row[:4] == ["a", "valid loss (best epoch)", "6", "9.100 ± 0.141"] and of_ours[0] == "– c"
+
+
+def test_nets_that_learned_nothing_are_no_yardstick():
+    stuck = [{**one, "data": {"name": "cifar10"}} for one in accuracies("b", 0.1000, 0.1001, 0.1002)]
+    found = [*accuracies("a", 0.60), *stuck]
+    assert [row[0] for row in table(found, a="test_acc=0.65", b="test_acc=0.10")] == []
+    learning = [*accuracies("a", 0.60), *accuracies("b", 0.59, 0.60, 0.61)]
+    assert [row[0] for row in table(learning, a="test_acc=0.65", b="test_acc=0.60")] == ["a"]
+
+
+def test_each_run_counts_once_for_the_yardstick():
+    """Of a, with two epochs printed, the median deviation is a point; of b three points: the median of both is two."""
+    found = [record("a", seed, test_acc=[0.30 + seed / 100, 0.50 + seed / 100]) for seed in range(3)]
+    found += accuracies("b", 0.57, 0.60, 0.63)
+    numbers = {f"net/{run}": off.of_run(declared(a="test_acc@1=0.3 test_acc@2=0.5", b="test_acc=0.6"), f"net/{run}",
+                                        found) for run in "ab"}
+    assert off.usual_deviations(numbers, found) == {"test_acc": pytest.approx(0.02)}
+
+
+def test_a_run_of_ours_that_no_comparison_has_beside_it_stands_for_nothing():
+    found = [*accuracies("b", 0.50, 0.51), *accuracies("c", 0.65, 0.66)]
+    want = "test_acc=0.65"
+    assert [row[0] for row in table(found, b=want, c=want)] == ["b"]
+
+
+def test_the_range_of_two_ends_has_the_finer_unit():
+    assert off.printed_range("caltech35", Wanted("train_acc", None, "0..0.05")) == pytest.approx((-0.005, 0.055))

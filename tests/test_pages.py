@@ -101,13 +101,14 @@ def test_no_cell_is_too_long_to_be_taken_in_at_a_glance(made):
                 assert [cell for cell in cells_of(line) if len(cell) > 60] == [], file
 
 
-def test_a_page_begins_with_its_verdicts(made):
+def test_a_page_begins_with_what_came_out_and_its_verdicts(made):
     for file, text in made.items():
         if file not in (*pages.READMES, "results/costs.md"):
             lines = text.splitlines()
-            assert lines[0].startswith("# Report") and lines[4] == "## Verdicts"
+            assert lines[0].startswith("# Report") and lines[4].endswith(" More: [findings](#findings).")
+            assert lines[6] == "## Verdicts"
             table = next(number for number, line in enumerate(lines) if line.startswith("| claim"))
-            assert table <= 14 and all(line.startswith("- **") for line in lines[6:table - 1])  # in short
+            assert table <= 16 and all(line.startswith("- **") for line in lines[8:table - 1])  # in short
             assert lines.count("## Findings") == lines.count("## What differs from the report") == 1
             assert text.count("<details>") == text.count("</details>")
             assert "{" not in re.sub(r"`[^`]*`", "", text)  # every placeholder has become a number
@@ -198,15 +199,16 @@ def test_a_page_has_verdicts_comparisons_figures_and_prose(place, tiny, monkeypa
                       "Where the numbers come from"]
     lines = text.splitlines()
     assert lines[2].startswith("Made by `make report` from 3 records of 2 runs; ")
-    assert lines[6] == "- **Not run, or only in part**: T1"
-    assert cells_of(lines[10])[:2] == ["T1", "b beats a"] and cells_of(lines[10])[-1] == "not run"  # no seed has both
+    assert lines[8] == "- **Not run, or only in part**: T1"
+    assert cells_of(lines[12])[:2] == ["T1", "b beats a"] and cells_of(lines[12])[-1] == "not run"  # no seed has both
     at = lines.index("## exp-rates")
     assert lines[at + 2] == "Which rate?" and cells_of(lines[at + 6])[:4] == ["a", "–", "–", "40.0"]
     assert cells_of(lines[at + 7])[:4] == ["b", "lr 2", "50", "55.0 ± 7.1"]
     assert lines[at + 9] == "![exp-rates-curves](figures/exp-rates-curves.png)"
     assert lines[lines.index("## exp-alone") + 2].startswith("| run")  # no sentence, and not that of its neighbour
     assert "- `exp-later`: A third comparison." in lines
-    assert "B has 55.0 ± 7.1 %." in lines and "- A has 40.0 %, also 40.0 %." in lines and "B 为" not in text
+    assert lines[4] == "B has 55.0 ± 7.1 %. More: [findings](#findings)."
+    assert "- A has 40.0 %, also 40.0 %." in lines and "B 为" not in text
     (args, how), (of_alone, _) = place.drawn
     assert args[1] == "rates" and args[4:] == ("exp-rates-", place.folder / "runs", "there", 1)
     assert how == {"for_results": True} and of_alone[1] == "alone"
@@ -248,6 +250,20 @@ def test_a_legend_stands_once_on_a_page(place, tiny):
     text = (place.results / "tiny.md").read_text()
     assert text.count("± is the sample deviation over seeds") == 1 and text.count("Δ is the difference") == 1
     assert "How to read the tables" in text and "blew up" not in text.partition("How to read")[2]
+
+
+def test_seeds_that_were_made_twice_have_tables_of_both(place, tiny):
+    gpu = {"device": "NVIDIA H200", "torch": "2.11"}
+    write(place, measured("tiny/a", 1, 0.40, "--lr 1"), measured("tiny/a", 1, 0.41, "--lr 1", precision="bfloat16"),
+          measured("tiny/b", 1, 0.50, "--lr 2"),
+          measured("tiny/b", 1, 0.52, "--lr 2", versions=gpu, seconds_per_epoch=1.0))
+    pages.make_report(tiny, place.folder / "runs")
+    lines = (place.results / "tiny.md").read_text().splitlines()
+    rows = {title: cells_of(lines[lines.index(f"## {title}") + 6]) for title in ("What bfloat16 costs", "CPU and GPU")}
+    assert rows == {"What bfloat16 costs": ["a", "1", "test acc", "40.0 %", "41.0 %", "6.0 s", "6.0 s"],
+                    "CPU and GPU": ["b", "1", "test acc", "50.0 %", "52.0 %", "6.0 s", "1.0 s"]}
+    of_b = cells_of(lines[lines.index("## exp-rates") + 7])
+    assert of_b[:4] == ["b", "lr 2", "50", "50.0"]  # the CPU's counts
 
 
 def test_a_page_says_where_its_numbers_come_from(place, tiny):
@@ -299,6 +315,15 @@ def test_a_tally_is_of_those_that_were_judged(place, tiny, monkeypatch, counts, 
     groups = pages.claims.IN_SHORT
     monkeypatch.setattr(pages.claims, "tally", lambda *_: {group: counts.get(group, []) for group in groups})
     assert pages.claims_cell(tiny, "tiny", [], "en") == cell
+
+
+def test_what_is_judged_by_counting_stands_apart(tiny, monkeypatch):
+    groups = dict.fromkeys(pages.claims.IN_SHORT, [])
+    monkeypatch.setattr(pages.claims, "is_counted", lambda claim: claim == "Z1")
+    monkeypatch.setattr(pages.claims, "tally", lambda declared, names, found: {
+        **groups, "holds": [name for name in names if name == "Z1"], "not run": [n for n in names if n != "Z1"]})
+    declared = {**tiny, "pages": {"tiny": {**tiny["pages"]["tiny"], "claims": ["Y1", "Z1"]}}}
+    assert pages.claims_cell(declared, "tiny", [], "en") == "1 not run; by counting: 1 of 1"
 
 
 @pytest.mark.parametrize("text", [None, "", "\n"])

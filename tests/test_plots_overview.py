@@ -43,11 +43,14 @@ def test_a_second_name_has_what_the_run_has():
 def test_the_figure_has_a_colour_for_every_report_and_counts_what_is_near():
     points = {"net/a": (50, 50, [52, 53]), "net/b": (60, 70, [71]), "net/far": (60, 60, [20]),
               "mlp_cnn/a": (54, 54, [50])}
-    fig = overview.draw_overview(points, {"net": "Report 3: one net. And more", "mlp_cnn": "Report 4"})
+    titles = {"net": "Report 3: one net. And more", "mlp_cnn": "Report 4"}
+    fig = overview.draw_overview(points, titles, [*points, "net/later"])
     ax, = fig.axes
     said = set(texts(fig))
-    assert {"2 of 4 runs lie within", "3 points of the report", "Report 3: one net (3 runs)", "Report 4 (1 runs)",
-            "far", "reported accuracy (%)", "measured accuracy (%)"} <= said
+    assert [text.get_text() for text in ax.texts[:-1]] == ["b", "far", "a"]  # the best, and what is far; not net/a
+    assert {"2 of 4 runs lie within", "3 points of the report", "Report 3: one net (3 of 4 runs)",
+            "Report 4 (1 of 1 runs)", "3 of them have one seed;", "1 more are not trained yet.", "far",
+            "reported accuracy (%)", "measured accuracy (%)"} <= said
     assert ax.get_xlim() == ax.get_ylim() == (0, 100)
     assert lines(ax, "diagonal")[0].get_xydata().tolist() == [[0, 0], [100, 100]]
     (of_net, _, _), (of_mlp, _, _) = ax.containers

@@ -7,7 +7,7 @@ import pytest
 
 import by_hand
 from by_hand import record
-from experiments import ask, declarations, records, runs
+from experiments import ask, costs, declarations, records, runs
 
 
 # ---- one record -----------------------------------------------------------------------------------------------------
@@ -51,6 +51,28 @@ def test_columns_are_as_long_as_asked_and_count_from_1():
     assert r["curves"]["valid_loss"] == [5.0, None, 3.0]
     assert records.first_epoch(r, "valid_loss", lambda loss: loss < 5) == 3
     assert records.first_epoch(r, "valid_loss", lambda loss: loss < 1) == math.inf
+
+
+def test_an_accuracy_after_a_divergence_is_below_any():
+    r = record("a/b", status="diverged", curves={"valid_acc": [0.5, None], "train_acc": [0.4]})
+    assert records.column(r, "valid_acc", last=3) == [0.5, -math.inf, -math.inf]
+    assert records.column(r, "train_acc", 2, 2) == [-math.inf]
+    assert records.first_epoch(r, "valid_acc", lambda accuracy: accuracy >= 0.6) == math.inf
+
+
+def test_a_net_learned_nothing_up_to_a_fifth_above_guessing():
+    assert records.at_chance(0.12, 10) and not records.at_chance(0.1201, 10) and records.at_chance(-math.inf, 10)
+    assert records.at_chance(1 / 35, 35) and not records.at_chance(0.0344, 35)
+
+    def of(name, **metrics):
+        return {**record("a/b", **metrics), "data": {"name": name}}
+
+    assert records.learned_nothing(of("cifar10", test_acc=0.12))
+    assert not records.learned_nothing(of("caltech35", test_acc=0.12))
+    assert records.learned_nothing(of("cifar10", valid_acc=0.1))
+    assert not records.learned_nothing(of("cifar10", valid_acc=0.1, test_acc=0.5))
+    assert not records.learned_nothing(of("cifar10")) and not records.learned_nothing(of("faces21", test_acc=0.0))
+    assert not records.learned_nothing(record("a/b", test_acc=0.0))  # nobody knows of how many classes
 
 
 def test_unsteadiness_is_the_mean_change_from_epoch_to_epoch():
@@ -112,6 +134,12 @@ def rows():
 
 
 DECLARED = {"run": {"tiny/a": "--lr 1", "tiny/b": "--lr 2", "tiny/from-a": "--lr 1 --init-from=tiny/a"}}
+DESCRIBED = {"confusion": {"train": [[1]], "test": [[1]]}, "silhouette": {"1-5": None, "3,5": 0.5}, "spread": 0.5}
+
+
+def on(device):
+    """What a result says of the machine, for `finish`."""
+    return {"versions": {"python": "3.11", "torch": "2.11", "torchvision": "0.26", "device": device}}
 
 
 def test_merging_takes_only_whole_runs_on_real_data_as_they_are_declared(place, capsys):
@@ -159,7 +187,7 @@ def test_merging_keeps_every_row_and_takes_the_newest(place, capsys):
 
 def test_merging_twice_gives_the_same_bytes_and_keeps_what_a_net_answered(place, monkeypatch):
     finish(place, "tiny/a", 0, 5.0)
-    monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: {**record, "described": {"spread": 0.5}})
+    monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: {**record, "described": DESCRIBED})
     records.merge(DECLARED, place / "runs")
     first = records.RECORDS.read_bytes()
     records.merge(DECLARED, place / "runs")
@@ -187,6 +215,58 @@ def test_a_run_in_bfloat16_is_kept_beside_that_in_float32_which_counts(place):
     assert rows()[:2] == [("tiny/a", 0, 7.0), ("tiny/a", 0, 6.0)]
 
 
+def test_a_run_on_a_gpu_is_kept_beside_that_on_a_cpu_which_counts(place):
+    finish(place, "tiny/a", 0, 5.0)
+    finish(place, "tiny/b", 0, 3.0, flags="--lr 2", **on("NVIDIA H200"))
+    records.merge(DECLARED, place / "runs")
+    shutil.rmtree(place / "runs")
+    finish(place, "tiny/a", 0, 6.0, at="2026-01-03T00:00:00Z", precision="tf32", **on("NVIDIA H200"))
+    records.merge(DECLARED, place / "runs")
+    shutil.rmtree(place / "runs")
+    finish(place, "tiny/a", 0, 7.0, at="2026-01-04T00:00:00Z", precision="bfloat16", **on("NVIDIA H200"))
+    records.merge(DECLARED, place / "runs")
+    assert rows() == [("tiny/a", 0, 5.0), ("tiny/a", 0, 6.0), ("tiny/a", 0, 7.0), ("tiny/b", 0, 3.0)]
+    on_cpu, on_gpu, in_half, alone = records.read_records()
+    assert records.one_of_each_seed([in_half, on_gpu, alone, on_cpu]) == [on_cpu, alone]
+    assert records.one_of_each_seed([in_half, on_gpu]) == [on_gpu]
+    assert records.both_devices([on_cpu, on_gpu, in_half, alone]) == [(on_cpu, on_gpu)]
+    assert records.both_devices([in_half, on_cpu, alone]) == [(on_cpu, in_half)]
+    # What bfloat16 costs is told by runs of one kind of device: seconds of two would say nothing of it.
+    assert records.both_precisions([on_cpu, on_gpu, in_half, alone]) == [(on_gpu, in_half)]
+    assert records.both_precisions([on_cpu, in_half]) == []
+
+
+def test_a_record_of_another_processor_is_replaced_and_that_is_said(place, capsys):
+    finish(place, "tiny/a", 0, 5.0)
+    finish(place, "tiny/b", 0, 3.0, flags="--lr 2")
+    records.merge(DECLARED, place / "runs")
+    assert "replaces" not in capsys.readouterr().out
+    finish(place, "tiny/a", 0, 6.0, at="2026-01-03T00:00:00Z", **on("Xeon"))
+    records.merge(DECLARED, place / "runs")
+    assert rows() == [("tiny/a", 0, 6.0), ("tiny/b", 0, 3.0)]
+    folder = place / "runs/tiny/a/seed0"
+    assert capsys.readouterr().out == f"{folder}, made on Xeon, replaces a record made on EPYC\n"
+
+
+@pytest.mark.parametrize("device", ["NVIDIA H200", "Tesla T4", "GeForce RTX", "Quadro", "AMD EPYC", "Intel(R) Xeon"])
+def test_what_a_gpu_is_is_said_in_two_places_alike(device):
+    assert records.on_gpu(on(device)) == costs.is_gpu(device)
+
+
+def test_a_newer_record_made_with_other_flags_gives_way(place, capsys):
+    finish(place, "tiny/a", 0, 5.0, flags="--lr 9", at="2026-01-03T00:00:00Z")
+    records.merge({"run": {"tiny/a": "--lr 9"}}, place / "runs")  # as it was declared then
+    finish(place, "tiny/a", 0, 6.0)
+    records.merge(DECLARED, place / "runs")
+    assert rows() == [("tiny/a", 0, 6.0)] and "older" not in capsys.readouterr().out
+    start = "--lr 1 --init-from=tiny/a"
+    finish(place, "tiny/from-a", 0, 5.0, flags=start, start="--lr 9", at="2026-01-03T00:00:00Z")
+    records.merge({"run": {"tiny/a": "--lr 9", "tiny/from-a": start}}, place / "runs")
+    finish(place, "tiny/from-a", 0, 7.0, flags=start, start="--lr 1")
+    records.merge(DECLARED, place / "runs")
+    assert rows() == [("tiny/a", 0, 6.0), ("tiny/from-a", 0, 7.0)]
+
+
 def test_train_logs_of_older_versions_say_when_a_run_finished(tmp_path):
     lines = ("a b seed 0: finished at 1: x", "finished at 2026-01-02T00:00:00Z: x",
              "a/b seed 12: diverged at 2026-01-03: x")
@@ -203,16 +283,17 @@ def test_a_run_whose_source_was_made_with_other_flags_is_not_merged(place, capsy
     runs.write_flags_line("--lr 1 --init-from=tiny/a < --lr 1", newer)  # the file counts where it is there
     records.merge(DECLARED, place / "runs")
     assert rows() == [("tiny/from-a", 0, 5.0), ("tiny/from-a", 3, 4.0)]
+    assert declarations.as_declared(DECLARED, records.read_records()) == records.read_records()
     assert capsys.readouterr().out.count("(made with other flags)") == 2
 
 
 def test_a_description_is_kept_while_the_run_is_the_same(place, monkeypatch):
     finish(place, "tiny/a", 0, 5.0)
-    monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: {**record, "described": "once"})
+    monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: {**record, "described": DESCRIBED})
     records.merge(DECLARED, place / "runs")
     monkeypatch.setattr(ask, "described", lambda record, folder, data_dir: record)  # its weights are gone
     records.merge(DECLARED, place / "runs")
-    assert records.read_records()[0]["described"] == "once"
+    assert records.read_records()[0]["described"] == DESCRIBED
     finish(place, "tiny/a", 0, 5.0, at="2026-01-03T00:00:00Z")
     records.merge(DECLARED, place / "runs")
     assert "described" not in records.read_records()[0]
@@ -227,6 +308,27 @@ def test_no_records_and_an_empty_file_are_the_same(place):
     finish(place, "tiny/a", 0, 5.0)
     records.merge(DECLARED, place / "runs")
     assert rows() == [("tiny/a", 0, 5.0)]
+
+
+@pytest.mark.parametrize("change, said", [
+    (lambda record: record.pop("run"), "it lacks run"), (lambda record: record.pop("curves"), "it lacks curves"),
+    (lambda record: record["versions"].pop("device"), "it lacks versions.device"),
+    (lambda record: record.update(curves={"train_loss": 5}), "its curves are not lists"),
+    (lambda record: record["metrics"].update(test_acc="x"), "its metrics.test_acc is not a number or null"),
+    (lambda record: record["data"].pop("source"), "it lacks data.source"),
+    (lambda record: record.update(flags="--clean-by=tiny/b"), "it lacks data.label_noise"),
+    (lambda record: record.update(finished_at=5), "its finished_at is not a text"),
+    (lambda record: record.update(described={"spread": 1}), "it lacks confusion")])
+def test_a_line_that_is_no_record_is_named(place, change, said):
+    finish(place, "tiny/a", 0, 5.0)
+    records.merge(DECLARED, place / "runs")
+    broken = records.read_records()[0]
+    change(broken)
+    whole = records.RECORDS.read_text()
+    records.RECORDS.write_text(f"{whole}\n{json.dumps(broken)}\n")  # with an empty line between
+    for read in (records.read_records, lambda: records.merge(DECLARED, place / "runs")):
+        with pytest.raises(runs.BadInput, match=rf"records\.jsonl, line 3 is no record: {said}\. Get it back from git"):
+            read()
 
 
 def test_records_are_written_whole_or_not_at_all(place, monkeypatch):

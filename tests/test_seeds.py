@@ -51,15 +51,15 @@ def test_how_many_pairs_of_single_runs_rank_the_other_way(first, second, differe
 def test_the_smallest_difference_worked_out_by_hand():
     assert seeds.deviation_of({"a": [1.0, 3.0], "b": [1.0, 2.0, 3.0], "c": [0.0, 100.0]}) == math.sqrt(2)
     assert seeds.smallest_difference(1.0, 1) == pytest.approx(2.772, abs=1e-3)  # 1.96 times the root of 2
-    assert seeds.smallest_difference(1.0, 2) == pytest.approx(4.303)
-    assert seeds.smallest_difference(2.0, 3) == pytest.approx(2 * 2.776 * math.sqrt(2 / 3))
-    assert seeds.smallest_difference(1.0, 10) == pytest.approx(2.228 * math.sqrt(0.2))
+    assert seeds.smallest_difference(1.0, 2) == pytest.approx(12.706)
+    assert seeds.smallest_difference(2.0, 3) == pytest.approx(2 * 4.303 * math.sqrt(2 / 3))
+    assert seeds.smallest_difference(1.0, 10) == pytest.approx(2.262 * math.sqrt(0.2))
 
 
-def test_two_seeds_each_see_what_an_interval_of_their_difference_sees():
-    """Student's t with 2 degrees of freedom, which is what the interval of three numbers has."""
-    _, low, high = interval([0.0, 1.0, 2.0])  # deviation 1, n = 3
-    assert seeds.smallest_difference(1.0, 2) == pytest.approx((high - low) / 2 * math.sqrt(3))
+def test_seeds_see_what_the_interval_of_a_verdict_sees():
+    """Two independent runs of deviation 1 differ, seed by seed, with a deviation of the root of 2."""
+    _, low, high = interval([0.0, math.sqrt(2), 2 * math.sqrt(2)])
+    assert seeds.smallest_difference(1.0, 3) == pytest.approx((high - low) / 2)
 
 
 def test_the_section_of_a_page():
@@ -90,10 +90,11 @@ def test_claims_by_all_seeds_and_by_each_alone(monkeypatch, of_b, word, so, not_
     assert seeds.claims_of(declared, "net", found) == [("X1", word, so, not_so)]
     text = "\n".join(seeds.section(declared, "net", found))
     if word == UNDECIDED:
-        assert "0 of 1 get from each of them the verdict of all together, these not:" in text
+        assert "Every seed would of 0 of the 1 claims that several seeds can judge, but not of these:" in text
         assert f"| X1    | b is worse      | {word}    | {so} " in text and f"| {not_so} " in text
     else:
-        assert "1 of 1 get from each of them the verdict of all together." in text and "b is worse" not in text
+        assert "Every seed would of 1 of the 1 claims that several seeds can judge." in text
+        assert "b is worse" not in text
     assert seeds.claims_of(declared, "net", found[:4]) == []  # one seed has both runs
 
 
@@ -109,4 +110,4 @@ def test_the_figure_has_every_seed_the_mean_and_the_reported_number(tmp_path):
     assert [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"] == pytest.approx([65])
     means = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "|" and line.get_color() == "black"]
     assert means == pytest.approx([62, 64, 85])
-    assert {"test acc (%)", "seen with 1 seed each", "seen with 5 seeds each", "a", "b", "c"} <= set(texts(fig))
+    assert {"test acc (%)", "visible with 1 seed each", "visible with 5 seeds each", "a", "b", "c"} <= set(texts(fig))

@@ -115,7 +115,7 @@ def test_flags_that_make_appends_are_part_of_a_run_and_of_the_one_that_it_starts
 
 
 def test_a_run_lacks_what_the_run_lacks_that_it_comes_from(options):
-    of = declared(scorer="--data caltech35", clean="--synthetic --clean-by=a/scorer",
+    of = declared(scorer="--data caltech35", clean="--synthetic --clean-by=a/scorer --clean-share 0.1",
                   next="--synthetic --init-from=a/scorer", later="--synthetic --init-from=a/next",
                   by_hand="--synthetic --init-from=b/other")
     lack = status.what_lacks(of, "a/scorer", 0, options)
@@ -142,7 +142,49 @@ def test_what_many_runs_lack_is_said_once(options, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "  2 runs cannot be trained as things are: No cifar10 here.\n" in printed
     assert "  1 run cannot be trained as things are: No faces21 here.\n" in printed
-    assert asked == [("cifar10", options.data_dir)] * 2 + [("faces21", options.data_dir)]
+    assert set(asked) == {("cifar10", options.data_dir), ("faces21", options.data_dir)}
+
+
+def test_that_cifar10_is_not_there_is_no_lack_since_it_is_fetched(options, capsys):
+    of = declared(x="--lr 1", y="--lr 2 --init-from=a/x", generated="--synthetic", faces="--data faces21")
+    assert [status.what_lacks(of, f"a/{run}", 0, options) for run in ("x", "y", "generated")] == [""] * 3
+    assert "No faces21" in status.what_lacks(of, "a/faces", 0, options)
+    status.status(of, of["run"], options)
+    printed = capsys.readouterr().out
+    assert "  for 2 runs train.py fetches CIFAR-10, once for all. Without a network put its archive on" in printed
+    assert printed.count("cannot be trained") == 1
+    (options.data_dir / "cifar10/cifar-10-batches-py").mkdir(parents=True)
+    status.status(of, of["run"], options)
+    assert "CIFAR-10" not in capsys.readouterr().out
+
+
+def test_a_cifar10_that_is_there_and_broken_is_a_lack(options, monkeypatch, capsys):
+    of = declared(x="--lr 1")
+    options.data_dir.mkdir()
+    (options.data_dir / "cifar10").write_text("not a folder")  # nothing can be put there
+    assert "No CIFAR-10" in status.what_lacks(of, "a/x", 0, options)
+    (options.data_dir / "cifar10").unlink()
+    assert status.what_lacks(of, "a/x", 0, options) == ""
+
+    def locate(name, root):
+        raise data.DataError(f"{root}/{name} holds half of it.")
+
+    monkeypatch.setattr(data, "locate", locate)
+    status.status(of, of["run"], options)
+    printed = capsys.readouterr().out
+    assert f"  1 run cannot be trained as things are: {options.data_dir}/cifar10 holds half of it.\n" in printed
+    assert "fetches" not in printed
+
+
+@pytest.mark.parametrize("flags", ["--data cifar", "--split leak", "--epochs 1o", "--lerning-rate 1"])
+def test_flags_that_make_no_sense_are_named_with_file_and_line(flags, options, capsys):
+    of = {**declared(x=flags, y="--lr 1 --init-from=a/x", z="--synthetic"), "where": {"a/x": "a.mk:7", "a/y": "a.mk:8"}}
+    status.status(of, of["run"], options)
+    sentence, = status.wrong_flags(of)
+    assert sentence.startswith("a.mk:7: a/x: ")
+    assert f"  2 runs cannot be trained as things are: {sentence}\n" in capsys.readouterr().out
+    options.flags = flags
+    assert status.what_lacks(of, "a/z", 0, options).startswith(f"with {flags} appended: ")
 
 
 def test_a_run_whose_imagenet_weights_are_not_here_says_how_to_get_them(options, tmp_path, monkeypatch, capsys):

@@ -81,9 +81,10 @@ def test_a_run_that_blew_up_is_led_by_its_best_epoch():
     blown = [record("a/y", seed=seed, train=[5.0, last], valid=[6.0, last], best_valid_loss=3.0)
              for seed, last in ((0, 1e8), (1, 4.0))]
     heads = "valid loss measured", "Δ valid loss"
-    assert columns(of, calm + blown, *heads)["y"] == ["3.000 ± 0.000 (best epoch; 1 of 2 blew up)", "-1.500 ± 0.000"]
+    assert columns(of, calm + blown, *heads)["y"] == ["3.000 ± 0.000 (best epoch; 1 of 2 blew up)",
+                                                      "-1.500 ± 0.000 (best epochs)"]
     assert columns(of, calm + blown[:1], *heads) == {"x": ["5.000 ± 0.000", "–"],
-                                                     "y": ["3.000 (best epoch; blew up)", "-1.500"]}
+                                                     "y": ["3.000 (best epoch; blew up)", "-1.500 (best epochs)"]}
     assert "A run blew up if" in tables.table(of, "x", calm + blown)
     assert "A run blew up if" not in tables.table(of, "x", calm)
 
@@ -93,7 +94,7 @@ def test_where_a_blown_up_run_has_no_best_test_score_valid_stands_for_it():
     blown = record("a/y", train=[5.0, 1e8], test_acc=0.1, best_valid_acc=0.45)
     base = record("a/x", train=[5.0, 4.0], test_acc=0.5, best_valid_acc=0.4)
     heads = "test acc % measured", "Δ points"
-    assert columns(of, [base, blown], *heads)["y"] == ["45.0 (valid, best epoch; blew up)", "+5.0"]
+    assert columns(of, [base, blown], *heads)["y"] == ["45.0 (valid, best epoch; blew up)", "+5.0 (best epochs)"]
     of_best = [{**row, "test_weights": "best"} for row in (base, blown)]
     assert columns(of, of_best, *heads)["y"] == ["10.0 (best epoch; blew up)", "-40.0"]
     no_valid = {**blown, "metrics": {**blown["metrics"], "best_valid_acc": None}}
@@ -233,6 +234,11 @@ def test_a_cleaned_run_says_what_it_dropped_and_what_that_gained():
     assert summary == "" and cells(text)[2] == ["clean-30", "1,200", "75.0", "29.0", "+3.5"]
     assert columns(of, found, "labels changed %") == {"noise-30": ["29.0"], "clean-30": ["29.0"]}
     assert len(tables.parts(of, "x", found[:2])) == 1
+    diverged = {**found[-2], "seed": 1, "status": "diverged"}
+    _, (_, text) = tables.parts(of, "x", [*found, diverged])
+    assert cells(text)[2][-1] == "+3.5"  # of the seed that diverged there is no difference
+    _, (_, text) = tables.parts(of, "x", [found[0], *({**r, "status": "diverged"} for r in found[1:])])
+    assert cells(text)[2][-1] == "–"
 
 
 def test_runs_that_lack_imagenet_weights_are_named():

@@ -21,6 +21,8 @@ def test_every_threshold_is_of_a_kind_and_says_since_when_it_stands():
         date, commit = threshold.since
         assert len(date) == 10 and len(commit) == 7, name
     assert all(claim in claims.functions() for claim, *_ in thresholds.CHANGES)
+    dates = [date for _, date, *_ in thresholds.CHANGES]
+    assert dates == sorted(dates)
 
 
 def has_history():

@@ -7,8 +7,8 @@ from by_hand import record
 from experiments import verdicts
 from experiments.records import NotRun
 from experiments.thresholds import Threshold
-from experiments.verdicts import (FAILS, HOLDS, IN_PART, LOOKS_NOT_SO, LOOKS_SO, NOT_JUDGEABLE, NOT_RUN, UNDECIDED,
-                                  NotJudgeable, Part)
+from experiments.verdicts import (DEPENDS, FAILS, HOLDS, IN_PART, LOOKS_NOT_SO, LOOKS_SO, NOT_JUDGEABLE, NOT_RUN,
+                                  ONE_DEPENDS, UNDECIDED, NotJudgeable, Part)
 
 
 def asked(how, *limits):
@@ -71,6 +71,19 @@ def test_of_two_readings_one_alone_decides_nothing(word):
     assert verdicts.together([word, word], readings=True) == word
 
 
+@pytest.mark.parametrize("words, together", [
+    ([HOLDS, FAILS], DEPENDS), ([LOOKS_SO, LOOKS_NOT_SO], ONE_DEPENDS), ([HOLDS, FAILS, UNDECIDED], DEPENDS),
+    ([HOLDS, LOOKS_NOT_SO], ONE_DEPENDS), ([LOOKS_SO, FAILS], ONE_DEPENDS),
+    ([HOLDS, LOOKS_SO], LOOKS_SO), ([FAILS, LOOKS_NOT_SO], LOOKS_NOT_SO),
+    ([FAILS, UNDECIDED], UNDECIDED), ([HOLDS, UNDECIDED], UNDECIDED), ([LOOKS_NOT_SO, UNDECIDED], UNDECIDED),
+    ([FAILS, NOT_JUDGEABLE], NOT_JUDGEABLE), ([LOOKS_SO, NOT_JUDGEABLE], NOT_JUDGEABLE),
+    ([HOLDS, FAILS, NOT_JUDGEABLE], NOT_JUDGEABLE), ([NOT_RUN, NOT_JUDGEABLE], NOT_JUDGEABLE),
+    ([UNDECIDED, NOT_RUN], IN_PART), ([NOT_RUN, NOT_RUN], NOT_RUN)])
+def test_readings_are_one_question_and_none_of_them_decides_it_alone(words, together):
+    assert verdicts.together(words, readings=True) == together
+    assert verdicts.together(words[::-1], readings=True) == together
+
+
 # ---- a part ---------------------------------------------------------------------------------------------------------
 
 def judged(sides_by_seed, unit, monkeypatch, threshold=None, printed=None):
@@ -120,6 +133,20 @@ def test_seeds_that_lack_a_run_are_left_out_and_those_that_went_wrong_are_not(mo
     assert (refused.difference, refused.seeds, refused.word) == ("adam blew up", "3", NOT_JUDGEABLE)
     no_base = judged({0: (2.0, math.inf)}, verdicts.LOSS, monkeypatch)
     assert (no_base.difference, no_base.word) == ("the run to compare with diverged", NOT_JUDGEABLE)
+
+
+@pytest.mark.parametrize("unit, sides, word", [
+    (verdicts.LOSS, (math.inf, 1.0), NOT_JUDGEABLE), (verdicts.PX2, (math.inf, 1.0), NOT_JUDGEABLE),
+    (verdicts.TIMES, (math.inf, 1.0), NOT_JUDGEABLE), (verdicts.GAINS, (math.inf, 0.1), NOT_JUDGEABLE),
+    (verdicts.GAINS, (math.nan, 0.1), NOT_JUDGEABLE), (verdicts.TIMES, (1.0, 0.0), NOT_JUDGEABLE),
+    (verdicts.LOSS, (1.0, 0.0), LOOKS_SO), (verdicts.TIMES, (0.0, 1.0), LOOKS_NOT_SO),
+    (verdicts.POINTS, (-math.inf, 0.5), LOOKS_NOT_SO), (verdicts.PERCENT, (-math.inf,), LOOKS_NOT_SO),
+    (verdicts.EPOCHS, (math.inf, 3.0), LOOKS_SO)])
+def test_what_is_infinite_decides_only_where_it_is_the_worst_that_there_is(unit, sides, word, monkeypatch):
+    """An accuracy after a divergence is below any, a goal never reached is later than any; a loss is no number."""
+    assert judged({0: sides}, unit, monkeypatch).word == word
+    of_two_seeds = judged({0: (2.0,) * len(sides), 1: sides}, unit, monkeypatch)
+    assert (of_two_seeds.word == NOT_JUDGEABLE) == (word == NOT_JUDGEABLE)
 
 
 @pytest.mark.parametrize("printed, reported", [
