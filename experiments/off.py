@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from experiments import declarations
 from experiments.declarations import is_ours
-from experiments.records import blew_up, learned_nothing, number, value
-from experiments.words import family_of, in_words, is_fraction, markdown, printed_number
+from experiments.records import blew_up, learned_nothing, value
+from experiments.words import digits_of, family_of, in_words, is_fraction, markdown, printed_number
 
 MOST = 2.0  # deviations
 CUT_OFF = ("lenet_vgg",)  # reports whose accuracies are cut off, not rounded
@@ -173,8 +173,7 @@ def row(name, several, usual):
     unit = " %" if is_fraction(quantity) else ""
     measured = "diverged"
     if not math.isnan(worst.mean):
-        deviation = f" ± {said(quantity, worst.deviation)}" if worst.deviation else ""
-        measured = said(quantity, worst.mean) + deviation + unit
+        measured = said(quantity, worst.mean, worst.deviation) + unit
     off, count = "–", f"{sum(is_off(one, usual) for one in several)} of {len(several)}"
     if times is None:  # there is no deviation to measure by
         count = "–"
@@ -183,9 +182,12 @@ def row(name, several, usual):
     return [name, words, printed_number(quantity, worst.wanted.text) + unit, measured, worst.seeds, off, count]
 
 
-def said(quantity, x):
-    """A number of a quantity, without its unit."""
-    return f"{100 * x:.1f}" if is_fraction(quantity) else number(x)
+def said(quantity, mean, deviation):
+    """A mean and its deviation, None for one seed, without their unit."""
+    numbers = [x for x in (mean, deviation) if x is not None]
+    if is_fraction(quantity):
+        return " ± ".join(f"{100 * x:.1f}" for x in numbers)
+    return " ± ".join(format(x, digits_of(abs(mean))) for x in numbers)
 
 
 def section(declared, report, found):

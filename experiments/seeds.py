@@ -244,7 +244,7 @@ def draw(metric, numbers, printed, title):
                xlabel=in_words(metric) + (" (%)" if is_fraction(metric) else " (px²)"))
         ax.grid(axis="x")
         fig.legend(loc="outside lower center", ncols=3)
-        ax.text(0.99, 0.01, "these bars: how long a difference must be", transform=ax.transAxes, ha="right",
+        ax.text(0.99, 0.01, "a difference as long as a bar is visible", transform=ax.transAxes, ha="right",
                 va="bottom", fontsize=8, color="0.35")
         fig.suptitle(f"{title.partition(':')[0]}: every seed, and the smallest difference that can be seen",
                      fontweight="bold")
