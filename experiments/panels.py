@@ -208,7 +208,7 @@ def keys_of():
     keys["seed"] = Line2D([], [], linewidth=0.6, alpha=0.7, label="single seeds", **GREY)
     keys["falls"] = Line2D([], [], label="learning rate falls", **FALL, **GREY)
     keys["chance"] = Line2D([], [], linewidth=0.8, linestyle="-.", label="chance", **GREY)
-    keys["end"] = Line2D([], [], linewidth=0.8, linestyle=":", label="right of this line: at the end", **GREY)
+    keys["end"] = Line2D([], [], linewidth=1.2, label="right of this line: at the end", **GREY)
     keys["reported"] = Line2D([], [], marker="o", markersize=6, label="reported", **REPORTED, **GREY)
     marks = {"star": ("*", "0.35", "final test"), "hollow star": ("*", "none", "final test, reported"),
              "cross": ("x", "0.35", "diverged or blew up"), "above": ("^", "0.35", "above the axis")}
@@ -330,7 +330,7 @@ def draw_panel(ax, panel, groups, looks, names, context, epochs, scale=None):
             used |= mark_final_test(ax, panel, run, groups[run], looks[run]["color"], context, aside)
     used |= mark_printed(ax, panel, groups, looks, context, aside, epochs)
     if aside:
-        ax.axvline(last + 0.015 * max(1, last - panel.first), linewidth=0.8, linestyle=":", **GREY, label="end")
+        ax.axvline(last + 0.015 * max(1, last - panel.first), linewidth=1.2, **GREY, label="end")
         used.add("end")
     set_axes(ax, panel, groups, context, epochs, scale, max(aside.values(), default=0))
     if panel.is_accuracy and context.chance is not None:
