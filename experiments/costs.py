@@ -37,11 +37,6 @@ GPU_STEP, GPU_PART = 0.0015, 1 / 200
 
 # ---- one run --------------------------------------------------------------------------------------------------------
 
-def is_gpu(device):
-    """Is this the name of a GPU, as records have it? Those of NVIDIA begin with its name or, older ones, a family's."""
-    return device.startswith(("NVIDIA", "Tesla", "GeForce", "Quadro"))
-
-
 @functools.cache  # each line is compared with many
 def flags_in(line):
     """Flags as they are typed, "--lr 0.01 --flip", as {"lr": "0.01", "flip": ""}, net and data set always among them.
@@ -62,7 +57,7 @@ def seconds_of(record):
     A run that was trained in full, but ended before its last epoch, counts with the epochs that it did. Each of them is
     taken to be as long as their median: an epoch in which the machine was suspended counts no more than another.
     """
-    threads = 1 if is_gpu(record["versions"]["device"]) else record["threads"]
+    threads = 1 if jobs.is_gpu(record["versions"]["device"]) else record["threads"]
     return record["epochs"] * record["seconds_per_epoch"] * threads
 
 
@@ -153,7 +148,7 @@ def read_steps(file=None):
 
 def of_kind(records, gpu):
     """The records that were measured on a GPU or, with gpu=False, on a CPU."""
-    return [record for record in records if is_gpu(record["versions"]["device"]) == gpu]
+    return [record for record in records if jobs.is_gpu(record["versions"]["device"]) == gpu]
 
 
 def order(flags, records, steps, gpu=False):

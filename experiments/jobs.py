@@ -62,6 +62,11 @@ def has_gpu():
     return bool(glob.glob("/dev/nvidia[0-9]*")) or shutil.which("nvidia-smi") is not None
 
 
+def is_gpu(device):
+    """Is this the name of a GPU, as records have it? Those of NVIDIA begin with its name or, older ones, a family's."""
+    return device.startswith(("NVIDIA", "Tesla", "GeForce", "Quadro"))
+
+
 def runs_at_a_time(gpus):
     """How many runs to train at a time: one for each of `gpus`; without a GPU as many as cores and memory allow."""
     if gpus > 1 or has_gpu():

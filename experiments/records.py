@@ -13,11 +13,10 @@ import statistics
 import sys
 from pathlib import Path
 
-from experiments import ask, declarations, folders, runs
+from experiments import ask, declarations, folders, jobs, runs
 
 RECORDS = Path(__file__).resolve().parent.parent / "results" / "records.jsonl"
 WHOLE = "Get it back from git, then make the report again."
-GPUS = ("NVIDIA", "Tesla", "GeForce", "Quadro")  # how the names of GPUs begin, in costs.is_gpu, too
 # What tables and verdicts rely on; in a name with a question mark what may be missing.
 OF_RECORD = {name: folders.RESULT[name] for name in ("run", "seed", "status", "flags", "metrics", "data", "versions",
                                                      "epochs", "threads", "seconds_per_epoch", "init_flags?",
@@ -284,7 +283,7 @@ def device_of(record):
 
 def on_gpu(record):
     """Was this run made on a GPU?"""
-    return device_of(record).startswith(GPUS)
+    return jobs.is_gpu(device_of(record))
 
 
 def in_bfloat16(record):

@@ -85,7 +85,7 @@ def test_records_of_the_other_kind_of_device_do_not_count():
     assert costs.order(flags, found, []) == ["a/y", "a/x"]
     assert costs.order(flags, found, [], gpu=True) == ["a/x", "a/y"]
     assert costs.cost("a/y", LENET, costs.of_kind(found, True), [], gpu=True) == (5, True)  # a GPU's own seconds
-    assert [costs.is_gpu(name) for name in ("NVIDIA H200", "Tesla T4", "AMD EPYC", "Intel(R) Xeon(R)")] == [
+    assert [jobs.is_gpu(name) for name in ("NVIDIA H200", "Tesla T4", "AMD EPYC", "Intel(R) Xeon(R)")] == [
         True, True, False, False]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import by_hand
 from by_hand import record
-from experiments import ask, costs, declarations, records, runs
+from experiments import ask, declarations, records, runs
 
 
 # ---- one record -----------------------------------------------------------------------------------------------------
@@ -246,11 +246,6 @@ def test_a_record_of_another_processor_is_replaced_and_that_is_said(place, capsy
     assert rows() == [("tiny/a", 0, 6.0), ("tiny/b", 0, 3.0)]
     folder = place / "runs/tiny/a/seed0"
     assert capsys.readouterr().out == f"{folder}, made on Xeon, replaces a record made on EPYC\n"
-
-
-@pytest.mark.parametrize("device", ["NVIDIA H200", "Tesla T4", "GeForce RTX", "Quadro", "AMD EPYC", "Intel(R) Xeon"])
-def test_what_a_gpu_is_is_said_in_two_places_alike(device):
-    assert records.on_gpu(on(device)) == costs.is_gpu(device)
 
 
 def test_a_newer_record_made_with_other_flags_gives_way(place, capsys):
