@@ -398,13 +398,20 @@ def against(records, values, reported, path, flag, context=Context()):
     save(draw_against(records, values, reported, flag, context), path)
 
 
+def of_shared_seeds(groups, values, run):
+    """The records of a run, of the seeds that all runs of the same value have; all of them, if there are none such."""
+    others = [group for other, group in groups.items() if values[other] == values[run]]
+    shared = set.intersection(*({record["seed"] for record in group} for group in others))
+    return [record for record in groups[run] if record["seed"] in shared] or groups[run]
+
+
 def draw_against(records, values, reported, flag, context=Context()):
     """Returns a Figure: final test accuracy in % over the value of a setting, a line for every series of runs.
 
     values: {run: its value}; runs whose names differ in a last number alone, as noise-10 and noise-30, are one series.
     reported: {run: accuracy as a fraction} where a report printed one: hollow markers on a thin dashed line. Measured:
-    each seed and the line through their means. A learning rate has a log axis, a fraction of noise is in %. Raises
-    ValueError where no record has a test accuracy.
+    each seed and the line through their means, over the seeds that all series have there. A learning rate has a log
+    axis, a fraction of noise is in %. Raises ValueError where no record has a test accuracy.
     """
     records = [r for r in records if r["run"] in values and r["metrics"].get("test_acc") is not None]
     if not records:
@@ -426,7 +433,8 @@ def draw_against(records, values, reported, flag, context=Context()):
         for name, runs in series.items():
             points = {values[run] * scale: test_accuracies(groups[run]) for run in runs if run in groups}
             if points:
-                means = [np.mean(accuracies) for accuracies in points.values()]
+                means = [np.mean(test_accuracies(of_shared_seeds(groups, values, run)))
+                         for run in runs if run in groups]
                 ax.plot(list(points), means, color=looks[name]["color"], linewidth=1.4, label=f"{name} mean")
             for x, accuracies in points.items():
                 ax.plot([x] * len(accuracies), accuracies, linestyle="", markersize=5, **looks[name],

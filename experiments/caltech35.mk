@@ -102,7 +102,7 @@ want.caltech35/basic-block-lr-10 = test_acc=0.4657
 run.caltech35/basic-block-lr-1   = $(CALTECH_BLOCK_MORE) --lr 0.001
 want.caltech35/basic-block-lr-1  = test_acc=0.43
 
-## Momentum 0.9 in that second training.
+## Momentum 0.9 in a second training on more data.
 exp.momentum                     = caltech35/base-lr-10 caltech35/base-momentum
 plots.momentum                   = curves confusion
 run.caltech35/base-momentum      = $(CALTECH_BASE_MORE) --momentum 0.9
@@ -199,7 +199,7 @@ run.caltech35/basic-block-euclid-own           = $(CALTECH_BLOCK) \
                                                  --freeze features
 want.caltech35/basic-block-euclid-own          = $(want.caltech35/basic-block-euclid)
 
-## Ours: the noisy runs end 2.5 to 3.9 points below the printed ones. Did they start from the trained base?
+## Ours: the noisy runs end below the printed numbers. Did they start from the trained base?
 exp.noise-from-base                 = caltech35/noise-10 caltech35/noise-10-from-base \
                                       caltech35/noise-30 caltech35/noise-30-from-base \
                                       caltech35/noise-50 caltech35/noise-50-from-base

@@ -82,8 +82,7 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
     records: of its runs or of more; out, prefix: the folder of the figures and what their names begin with; runs_dir,
     data_dir: for figures that ask trained nets; seed: the one that faces and single runs show; for_results: without
     photographs, no figure of a single run where it is to compare, and none of a comparison of ours before something of
-    its own was measured. A figure for which nothing is there yet is left out. Returns the paths of those that were
-    written. Raises BadInput for a kind that there is not.
+    its own was measured. Returns the paths of what was written. Raises BadInput for a kind that there is not.
     """
     names, words = declared["exp"][name], declared["plots"].get(name, ["curves"])
     mine, called = prepared.shared(declared, names, records)
@@ -92,7 +91,7 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
     comparison = Comparison(declared, names, words, mine, out, prefix, runs_dir, data_dir, seed, for_results, name,
                             context)
     paths = []
-    if for_results and not has_its_own(declared, name, mine):
+    if for_results and not has_its_own(declared, name, [record["run"] for record in mine]):
         words = []
     for word in words:
         kind, _, detail = word.partition(":")
@@ -105,13 +104,12 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
     return paths
 
 
-def has_its_own(declared, name, records):
-    """Was anything measured of what this comparison adds: where it is one of ours, of its runs that are ours, too?"""
-    is_one_of_ours = (declared["about"].get(name) or "").startswith("Ours")
+def has_its_own(declared, name, measured):
+    """Is one of the runs that were measured what this comparison adds: where it is one of ours, a run of ours, too?"""
     own = [run for run in declared["exp"][name] if is_ours(declared, run)]
-    if not is_one_of_ours or not own:
+    if not (declared["about"].get(name) or "").startswith("Ours") or not own:
         return True
-    return any(record["run"] in own for record in records)
+    return any(run in own for run in measured)
 
 
 def remove_others(name, out, paths):
@@ -155,7 +153,10 @@ def curves_of(comparison, last):
     for number, of_part in enumerate(parts, 1):
         if comparison.enough(of_part):
             paths.append(comparison.path("curves" if len(parts) == 1 else f"curves-{number}"))
-            plots.curves(comparison.of(of_part), paths[-1], int(last or 0), comparison.context)
+            context = comparison.context
+            if len(parts) > 1:
+                context = context._replace(title=f"{context.title} ({number} of {len(parts)})")
+            plots.curves(comparison.of(of_part), paths[-1], int(last or 0), context)
     return paths
 
 
@@ -286,11 +287,12 @@ def faces_of(comparison, _):
 
     folders = {run: comparison.folder(run, comparison.seed) for run in comparison.runs}
     folders = {run: folder for run, folder in folders.items() if (folder / "model.pt").exists()}
-    if len(folders) < (2 if comparison.for_results else 1):
+    is_enough = len(folders) > 1 and has_its_own(comparison.declared, comparison.name, folders)
+    if not folders or comparison.for_results and not is_enough:
         return []
     path = comparison.path("faces")
     try:
-        title = f"exp-{comparison.name}: true and predicted landmarks on held-out faces"
+        title = f"exp-{comparison.name}: true and predicted landmarks on held-out faces, seed {comparison.seed}"
         drawn = faces(folders, path, comparison.data_dir, not comparison.for_results, title)
     except DataError as e:  # a folder of runs that came without its data
         print(f"report.py: no picture of faces: {e}", file=sys.stderr)
@@ -311,7 +313,7 @@ def confusions_of(comparison, _):
         if "described" in record and record["run"] not in elsewhere:
             paths.append(comparison.path(f"confusion-{short(record['run'])}"))
             boxed = BOXED if record["data"].get("name") == "caltech35" else ()
-            title = f"exp-{comparison.name}: {title_of(record)}"
+            title = f"exp-{comparison.name}: confusion matrices of {title_of(record)}"
             pictures.confusion(record["described"]["confusion"], title, paths[-1], is_synthetic(record), boxed)
     return paths
 

@@ -45,7 +45,8 @@ want.net/adam             = test_acc=0.65 train_loss=0.779 \
                             test_acc@5=0.62 test_acc@6=0.62 test_acc@7=0.63 test_acc@8=0.64 \
                             test_acc@9=0.63 test_acc@10=0.65 test_acc@11=0.64 test_acc@12=0.65
 
-## A rate of 0.002, halved every 5 epochs. It changes two things at once: the rate at the start and its fall.
+## StepLR: a rate of 0.002, halved every 5 epochs, against a constant 0.001. It changes two things at once: the rate at
+## the start and its fall.
 exp.scheduler             = net/baseline net/adam net/sgd-step net/adam-step
 plots.scheduler           = curves by-epoch
 run.net/sgd-step          = $(NET) --lr 0.002 --schedule step --step-size 5 --gamma 0.5
@@ -53,7 +54,7 @@ want.net/sgd-step         = test_acc=0.60 train_loss=1.068
 run.net/adam-step         = $(NET_ADAM) --lr 0.002 --schedule step --step-size 5 --gamma 0.5
 want.net/adam-step        = test_acc=0.65 train_loss=0.668
 
-## Ours, to tell the two apart: 0.002 throughout.
+## Ours: is it StepLR or the higher rate that helps? SGD and Adam at a constant 0.002, too.
 exp.scheduler-lr          = net/baseline net/sgd-lr2 net/sgd-step net/adam net/adam-lr2 net/adam-step
 plots.scheduler-lr        = curves by-epoch
 run.net/sgd-lr2           = $(NET) --lr 0.002
@@ -113,8 +114,8 @@ plots.normalise           = curves by-epoch
 run.net/baseline-own-colours = $(NET) --normalise cifar10
 run.net/adam-own-colours  = $(NET_ADAM) --normalise cifar10
 
-## Ours: the same by deviations that are too small, (0.2023, 0.1994, 0.2010), which many scripts copied from each other;
-## SGD also at 0.0007.
+## Ours: images normalised by deviations that are too small, (0.2023, 0.1994, 0.2010), which many scripts copied from
+## each other; SGD also at 0.0007.
 exp.copied                = net/baseline net/baseline-copied net/baseline-copied-lr7e-4 net/adam net/adam-copied \
                             net/adam-step net/adam-step-copied
 plots.copied              = curves by-epoch

@@ -99,7 +99,8 @@ def draw_overview(points, titles, printed=()):
         alone = sum(len(measured) == 1 for *_, measured in points.values())
         left = len(printed) - len(points)
         said = [f"{near} of {len(points)} runs lie within", f"{NEAR} points of the report", "(grey band).", "",
-                f"{alone} of them have one seed;", f"{left} more are not trained yet."]
+                f"{alone} of the {len(points)} have one seed,", "bars: lowest to highest seed.",
+                f"{left} more runs that have a", "printed accuracy are not trained."]
         ax.text(2, 97.5, "\n".join(said), va="top")
         handles, labels = ax.get_legend_handles_labels()
         shown = [(handle, label) for handle, label in zip(handles, labels) if label != "diagonal"]
@@ -120,7 +121,7 @@ def label_points(ax, points):
     order = [run for run in points if distance(points[run]) > NEAR]
     order.sort(key=lambda run: (-distance(points[run]), run))
     best = max(points, key=lambda run: (np.mean(points[run][2]), run))
-    taken = [(0, 72, 36, 100)]  # the sentences
+    taken = [(0, 66, 40, 100)]  # the sentences
     for low, high, measured in points.values():
         x, y = (low + high) / 2, np.mean(measured)
         taken.append((x - 1, min(y - 1, *measured), x + 1, max(y + 1, *measured)))

@@ -54,8 +54,10 @@ class Context(NamedTuple):
     names: dict = {}  # {run: its name in the legend}, for runs that have another than short_names gives
     printed: tuple = ()  # Printed numbers, also of runs that are not in the figure
     losses: dict = {}  # {run: the name of its loss}, where they differ: each has a panel of its own
-    chance: float = None  # the accuracy of guessing in %: with it accuracies have an axis from 0 to 100
+    chance: float = None  # the accuracy of guessing in %: with it accuracies have an axis from 0 on
     by_update: bool = False  # is the x axis the number of updates, and not of epochs?
+    ours: tuple = ()  # runs that the report does not have: what it printed of others may stand beside them
+    is_divided: bool = False  # did the report print losses divided by the batch size?
 
 
 class Panel(NamedTuple):
@@ -146,8 +148,8 @@ def state_of(record):
 def note(group):
     """Returns what the legend says of a run besides its name, such as " (3 seeds; seed 1 diverged, epoch 7)"."""
     notes = []
-    if len(group) > 1:
-        notes.append(f"{len(group)} seeds")
+    if group:
+        notes.append(f"{len(group)} seeds" if len(group) > 1 else "1 seed")
     for record in group:
         if state_of(record):
             seed = f"seed {record['seed']} " if len(group) > 1 else ""
@@ -208,9 +210,11 @@ def keys_of():
     keys["seed"] = Line2D([], [], linewidth=0.6, alpha=0.7, label="single seeds", **GREY)
     keys["falls"] = Line2D([], [], label="learning rate falls", **FALL, **GREY)
     keys["chance"] = Line2D([], [], linewidth=0.8, linestyle="-.", label="chance", **GREY)
-    keys["end"] = Line2D([], [], linewidth=1.2, label="right of this line: at the end", **GREY)
-    keys["reported"] = Line2D([], [], marker="o", markersize=6, label="reported", **REPORTED, **GREY)
+    keys["end"] = Line2D([], [], linewidth=1.2, label="right of this line: final numbers", **GREY)
+    for name, label in (("reported", "reported"), ("reported loss", "reported, times the batch size")):
+        keys[name] = Line2D([], [], marker="v", markersize=6, label=label, **REPORTED, **GREY)
     marks = {"star": ("*", "0.35", "final test"), "hollow star": ("*", "none", "final test, reported"),
+             "star of best": ("*", "0.35", "test, by the weights of the best valid epoch"),
              "cross": ("x", "0.35", "diverged or blew up"), "above": ("^", "0.35", "above the axis")}
     for name, (mark, fill, label) in marks.items():
         keys[name] = Line2D([], [], linestyle="", marker=mark, markersize=8, markerfacecolor=fill, label=label, **GREY)
@@ -334,7 +338,7 @@ def draw_panel(ax, panel, groups, looks, names, context, epochs, scale=None):
         used.add("end")
     set_axes(ax, panel, groups, context, epochs, scale, max(aside.values(), default=0))
     if panel.is_accuracy and context.chance is not None:
-        ax.set_ylim(0, 100)
+        ax.set_ylim(bottom=0)
         ax.axhline(context.chance, **GREY, linewidth=0.8, linestyle="-.", zorder=1, label="chance")
         used.add("chance")
     highs = [f"▲ {names[run]}: up to {peaks[run]:.3g}" for run in panel.runs if run in peaks]
@@ -449,7 +453,7 @@ def mark_final_test(ax, panel, run, group, colour, context, aside):
     x = aside.get(run, scored_epoch(tested) * updates_per_epoch(group, context))
     ax.plot(x, mean, "*", color=colour, markersize=12, markeredgecolor="white", clip_on=False, zorder=5,
             label=f"{run} final test")
-    return {"star"}
+    return {"star of best"} if all(record.get("test_weights") == "best" for record in tested) else {"star"}
 
 
 def tested_in(panel, run, group, context):
@@ -467,15 +471,23 @@ def scored_epoch(tested):
 
 
 def printed_in(panel, context):
-    """Returns [(run, is it the final test score?, [Printed, ...] by epoch)] of what was printed of a panel."""
-    found = []
-    for run in panel.runs:
+    """Returns [(run, is it the final test score?, [Printed, ...] by epoch)] of what was printed of a panel.
+
+    The report's numbers stand once: not again beside a run of ours that is compared with them.
+    """
+    found, of_report = [], set()
+    for run in sorted(panel.runs, key=lambda run: run in context.ours):  # the report's own first
         for quantity in dict.fromkeys(number.quantity for number in context.printed if number.run == run):
             is_test = panel.has_test and quantity == ("test_acc" if panel.is_accuracy else "test_loss")
             numbers = [number for number in context.printed if number.run == run and number.quantity == quantity
                        and panel.first <= number.epoch <= (panel.last or math.inf)]
+            numbers.sort(key=lambda number: number.epoch)
+            places = quantity, tuple((number.epoch, number.low, number.high) for number in numbers)
+            if run in context.ours and places in of_report:
+                continue
             if numbers and (is_test or quantity in panel.columns.values()):
-                found.append((run, is_test, sorted(numbers, key=lambda number: number.epoch)))
+                of_report.add(places)
+                found.append((run, is_test, numbers))
     return found
 
 
@@ -488,7 +500,7 @@ def places_aside(panel, groups, context, epochs):
     crowd = list(dict.fromkeys(crowd))
     if len(crowd) < 2 or context.by_update:
         return {}
-    return {run: last + 0.045 * (number + 0.7) * max(1, last - first) for number, run in enumerate(crowd)}
+    return {run: last + 0.06 * (number + 0.7) * max(1, last - first) for number, run in enumerate(crowd)}
 
 
 def mark_printed(ax, panel, groups, looks, context, aside, epochs):
@@ -498,7 +510,7 @@ def mark_printed(ax, panel, groups, looks, context, aside, epochs):
         group, scale = groups.get(run, []), 100 if panel.is_accuracy else 1
         x = [number.epoch * updates_per_epoch(group, context) for number in numbers]
         y = [scale * (number.low + number.high) / 2 for number in numbers]
-        marker = {"marker": "o", "markersize": 6}
+        marker = {"marker": "v", "markersize": 6}
         if is_test:  # the star of what was measured may lie below it
             marker = {"marker": "*", "markersize": 14, "markerfacecolor": "none"}
             tested = tested_in(panel, run, group, context)
@@ -517,7 +529,10 @@ def mark_printed(ax, panel, groups, looks, context, aside, epochs):
         if any(error):  # a range
             ax.errorbar(x, y, error, fmt="none", ecolor=colour, elinewidth=1, capsize=3, zorder=5)
         ax.plot(x, y, **look, label=f"{run} reported")
-        used.add("hollow star" if is_test else "reported")
+        if is_test:
+            used.add("hollow star")
+        else:
+            used.add("reported loss" if context.is_divided and not panel.is_accuracy else "reported")
     return used
 
 

@@ -9,7 +9,7 @@ import math
 import re
 
 from experiments import records
-from experiments.declarations import as_dict, real, wanted
+from experiments.declarations import as_dict, is_ours, real, wanted
 
 LOSSES = {"triplet-cosine": "triplet loss", "triplet-euclid": "triplet loss", "square": "sum of squares",
           "mean-square": "mean of squares"}  # all others: cross-entropy
@@ -89,8 +89,10 @@ def context_of(declared, name, names, ours, called=None):
     if len(set(losses.values())) == 1:
         losses = {}
     by_update = compares_batches(flags) and all("steps" in record for record in ours)
+    ours_alone = tuple(run for run in names if is_ours(declared, run))
+    is_divided = any("/" in number.quantity for run in names for number in wanted(declared, run))
     return Context(title_of(declared, name), called or {}, printed_of(declared, names), losses,
-                   chance_of(flags, ours), by_update)
+                   chance_of(flags, ours), by_update, ours_alone, is_divided)
 
 
 def compares_batches(flags):
@@ -104,7 +106,7 @@ def compares_batches(flags):
 def title_of(declared, name):
     """Returns the title of a comparison's figures: its name and its sentence, of a long text the first one."""
     about = declared.get("about", {}).get(name, "")
-    if len(about) > 100:
+    if len(about) > 200:
         about = re.split(r"(?<=[.?]) ", about)[0]
     about = about.removesuffix(".")
     return f"exp-{name}: {about}" if about else f"exp-{name}"

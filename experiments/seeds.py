@@ -217,11 +217,12 @@ def figure(declared, report, found, path):
 def draw(metric, numbers, printed, title):
     """Returns a Figure: a row for each run with a dot for each seed, their mean, and the number that the report prints.
 
-    Below, as long as they are: the smallest differences that can be seen with 1, 3 and 5 seeds of each run.
+    Behind a run's name stands how many seeds it has. Below, as long as they are: the smallest differences that can be
+    seen with 3, 5 and 10 seeds of each run.
     """
     scale = 100 if is_fraction(metric) else 1
     order = sorted(numbers, key=lambda run: statistics.mean(numbers[run]))
-    deviation, bars = deviation_of(numbers), (1, 3, 5)
+    deviation, bars = deviation_of(numbers), (3, 5, 10)
     with matplotlib.rc_context(STYLE):
         fig = empty_figure(7.5, 1.7 + 0.23 * (len(order) + len(bars)))
         ax = fig.subplots()
@@ -237,9 +238,12 @@ def draw(metric, numbers, printed, title):
         for place, seeds in enumerate(bars, 1):
             length = scale * smallest_difference(deviation, seeds)
             ax.errorbar(low + length / 2, -place - 0.6, xerr=length / 2, capsize=3, linewidth=1.5, **GREY)
+            ax.annotate(said(metric, length / scale), (low + length, -place - 0.6), (6, 0), textcoords="offset points",
+                        va="center", fontsize=8, color="0.35")
         ax.axhline(-0.8, linewidth=0.8, **GREY)
         ax.set_yticks([*range(len(order)), *(-place - 0.6 for place in range(1, len(bars) + 1))],
-                      [*map(declarations.short, order), *(f"visible with {n} seed{'s' * (n > 1)} each" for n in bars)])
+                      [*(f"{declarations.short(run)} ({len(numbers[run])})" for run in order),
+                       *(f"visible with {n} seeds each" for n in bars)])
         ax.set(ylim=(-len(bars) - 1.1, len(order) - 0.4),
                xlabel=in_words(metric) + (" (%)" if is_fraction(metric) else " (px²)"))
         ax.grid(axis="x")

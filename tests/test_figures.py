@@ -141,7 +141,7 @@ def test_pictures_of_report_5_are_those_that_plots_asks_for(noisy, tmp_path):
     assert context.title == "exp-x: what is compared"
     assert flag == "label_noise" and path == tmp_path / "out/exp-against.png"
     assert [args[:2] + args[3:] for args in calls["confusion"]] == [
-        (f"of a/{name} 0", f"exp-x: a/{name}, seed 0", name == "noise-30", ())
+        (f"of a/{name} 0", f"exp-x: confusion matrices of a/{name}, seed 0", name == "noise-30", ())
         for name in ("noise-10", "noise-30", "bare")]
     assert [args[:3] + args[4:] for args in calls["features"]] == [
         (("noise-10", "there"), [1, 2], "exp-x: features of a/noise-10, seed 0", False),
@@ -342,17 +342,17 @@ def test_a_run_that_blew_up_ends_there_in_the_figures_of_a_comparison(tmp_path, 
     declared = comparison({"keypoints/b": ""}, "curves")
     ruined = record("keypoints/b", train_loss=[9, 5, 5] + [1e9] * 12, valid_loss=[9] * 15)
     figures.draw(declared, "x", [ruined], tmp_path)
-    assert "b (blew up, epoch 4)" in texts(drawn[f"{tmp_path}/curves.png"])
+    assert "b (1 seed; blew up, epoch 4)" in texts(drawn[f"{tmp_path}/curves.png"])
     write(tmp_path / "runs", ruined)
     figures.main(["curves", "--runs", str(tmp_path / "runs"), "--out", "made", "keypoints/b"])
-    assert "b (blew up, epoch 4)" in texts(drawn["made/curves.png"])
+    assert "b (1 seed; blew up, epoch 4)" in texts(drawn["made/curves.png"])
 
 
 def test_two_names_of_one_training_have_one_line(tmp_path, drawn):
     declared = comparison({"a/b": "", "a/second": "", "a/c": ""}, "curves") | {"alias": {"a/second": "a/b"}}
     figures.draw(declared, "x", [classes("a/b"), classes("a/c", 0.4)], tmp_path)
     fig = drawn[f"{tmp_path}/curves.png"]
-    assert {"b = second", "c"} <= set(texts(fig)) and not lines(fig.axes[0], "a/second train")
+    assert {"b = second (1 seed)", "c (1 seed)"} <= set(texts(fig)) and not lines(fig.axes[0], "a/second train")
 
 
 # ---- faces ----------------------------------------------------------------------------------------------------------
@@ -529,7 +529,7 @@ def test_a_run_that_is_still_trained_is_drawn_as_far_as_it_is(tmp_path, drawn):
     rec = record("keypoints/adam", seed=2, valid_loss=[9, 8], synthetic=True)
     write(tmp_path, rec, result=False, torn='{"epoch": 3, "valid_lo')
     figures.main(["curves", "--runs", str(tmp_path), "--out", "made", "--seeds", "2", "keypoints/adam"])
-    said = {"adam (unfinished, epoch 2)", "generated data, not a measurement"}
+    said = {"adam (1 seed; unfinished, epoch 2)", "generated data, not a measurement"}
     assert said <= set(texts(drawn["made/curves.png"]))
 
 

@@ -30,7 +30,7 @@ def test_seeds_give_mean_and_band_where_there_are_data():
 
 def test_one_seed_has_no_band():
     fig = plots.draw_curves([record("keypoints/adam", valid_loss=[10, 8, 6])])
-    assert not fig.axes[0].collections and "adam" in texts(fig)
+    assert not fig.axes[0].collections and "adam (1 seed)" in texts(fig)
 
 
 def test_train_is_dashed_valid_solid_and_the_legend_says_so_once():
@@ -41,8 +41,8 @@ def test_train_is_dashed_valid_solid_and_the_legend_says_so_once():
     assert [line.get_linestyle() for line in of_adam.values()] == ["--", "-"]
     assert of_adam["valid"].get_color() == of_adam["train"].get_color()
     assert of_adam["valid"].get_color() != lines(ax, "keypoints/sgd valid")[0].get_color()
-    said = [text for text in texts(fig) if text in ("train", "valid", "adam", "sgd")]
-    assert said == ["adam", "sgd", "train", "valid"]
+    said = [text for text in texts(fig) if text in ("train", "valid", "adam (1 seed)", "sgd (1 seed)")]
+    assert said == ["adam (1 seed)", "sgd (1 seed)", "train", "valid"]
 
 
 def test_classification_has_loss_and_accuracy_in_percent():
@@ -164,7 +164,8 @@ def test_diverged_and_unfinished_are_in_the_legend_and_marked():
                              record("net/b", 180, status="unfinished", train_loss=down(3, 1, 180)),
                              record("net/c", 9, seed=0, train_loss=[1] * 9),
                              record("net/c", 1, seed=1, status="diverged", train_loss=[None])])
-    said = {"a (diverged, epoch 7)", "b (unfinished, epoch 180)", "c (2 seeds; seed 1 diverged, epoch 1)"}
+    said = {"a (1 seed; diverged, epoch 7)", "b (1 seed; unfinished, epoch 180)",
+            "c (2 seeds; seed 1 diverged, epoch 1)"}
     assert said <= set(texts(fig))
     cross, = lines(fig.axes[0], "net/a lost")
     assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (6, 8)
@@ -177,7 +178,7 @@ def test_a_run_without_a_single_finite_number_can_be_drawn(tmp_path):
         plots.curves([rec], tmp_path / f"{rec['status']}.png")
         assert (tmp_path / f"{rec['status']}.png").read_bytes().startswith(b"\x89PNG")
     merged = {**record("lenet_vgg/momentum99", 1, status="diverged", train_loss=[None]), "curves": {}}
-    assert "momentum99 (diverged, epoch 1)" in texts(plots.draw_curves([merged]))  # as in records.jsonl
+    assert "momentum99 (1 seed; diverged, epoch 1)" in texts(plots.draw_curves([merged]))  # as in records.jsonl
 
 
 def test_generated_data_are_called_so():
@@ -195,7 +196,7 @@ def test_many_runs_have_colours_of_their_own():
 
 def test_runs_of_the_same_name_keep_their_report():
     fig = plots.draw_curves([record("net/adam", valid_loss=[2, 1]), record("keypoints/adam", valid_loss=[3, 1])])
-    assert {"net/adam", "keypoints/adam"} <= set(texts(fig)) and "adam" not in texts(fig)
+    assert {"net/adam (1 seed)", "keypoints/adam (1 seed)"} <= set(texts(fig)) and "adam (1 seed)" not in texts(fig)
 
 
 def test_the_same_records_give_the_same_bytes_and_no_rubbish(tmp_path, monkeypatch):
@@ -259,7 +260,7 @@ def test_by_epoch_shows_measured_and_reported():
     shorter = lines(ax, "net/b test")[0].get_ydata()
     assert list(shorter[:2]) == [30, 50] and np.ma.is_masked(shorter[2])
     said = texts(fig)
-    once = ("a (2 seeds)", "b", "reported", "test accuracy (%)", "epoch")
+    once = ("a (2 seeds)", "b (1 seed)", "reported", "test accuracy (%)", "epoch")
     assert [said.count(text) for text in once] == [1] * 5
     assert all(tick == int(tick) for tick in ax.get_xticks())
 
@@ -275,7 +276,7 @@ def test_by_epoch_has_room_for_all_that_was_reported():
     fig = plots.draw_by_epoch([by_epochs("net/a", 0.1, 0.2)], Context(printed=numbers))
     low, high = fig.axes[0].get_xlim()
     assert low < 1 and 12 <= high < 13 and fig.axes[0].get_ylim()[1] > 90
-    assert {"a", "b (not measured)"} <= set(texts(fig))
+    assert {"a (1 seed)", "b (not measured)"} <= set(texts(fig))
 
 
 def test_by_epoch_marks_divergence_and_generated_data():
@@ -283,7 +284,7 @@ def test_by_epoch_marks_divergence_and_generated_data():
                                by_epochs("net/b", 0.3, 0.4)])
     cross, = lines(fig.axes[0], "net/a lost")
     assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (2, 10)
-    assert {"a (diverged, epoch 2)", "b", "a: generated data, not a measurement"} <= set(texts(fig))
+    assert {"a (1 seed; diverged, epoch 2)", "b (1 seed)", "a: generated data, not a measurement"} <= set(texts(fig))
 
 
 def test_by_epoch_needs_test_accuracies(tmp_path):
@@ -291,7 +292,7 @@ def test_by_epoch_needs_test_accuracies(tmp_path):
         plots.by_epoch([classes("net/a", test_acc=0.5)], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
     fig = plots.draw_by_epoch([classes("net/a"), by_epochs("net/b", 0.3)])
-    assert "a" not in texts(fig) and "b" in texts(fig)
+    assert "a (1 seed)" not in texts(fig) and "b (1 seed)" in texts(fig)
 
 
 # ---- accuracy against a setting -------------------------------------------------------------------------------------
@@ -317,6 +318,18 @@ def test_accuracy_against_a_fraction_has_a_line_for_every_series():
     assert {"noise", "denoise", "measured (2 seeds)", "reported"} <= set(texts(fig))
     assert (told.get_linestyle(), told.get_markerfacecolor()) == ("--", "white")
     assert lines(ax, "c/noise measured")[0].get_markerfacecolor() != "white"
+
+
+def test_lines_against_a_setting_are_of_the_seeds_that_all_series_have():
+    accuracies = {("noise", 0): 0.40, ("noise", 1): 0.20, ("clean", 0): 0.50, ("other", 7): 0.60}
+    records = [record(f"c/{kind}-10", seed=seed, valid_loss=[1], test_acc=accuracy)
+               for (kind, seed), accuracy in accuracies.items()]
+    values = {"c/noise-10": 0.1, "c/clean-10": 0.1}
+    ax, = plots.draw_against(records, values, {}, "label_noise").axes
+    assert lines(ax, "c/noise mean")[0].get_ydata() == pytest.approx([40])  # and not the mean of both seeds
+    assert sorted(lines(ax, "c/noise measured")[0].get_ydata()) == pytest.approx([20, 40])
+    ax, = plots.draw_against(records, {**values, "c/other-10": 0.1}, {}, "label_noise").axes
+    assert lines(ax, "c/noise mean")[0].get_ydata() == pytest.approx([30])  # no seed is shared
 
 
 def test_accuracy_against_a_setting_says_what_is_not_measured_and_what_is_generated():
@@ -412,6 +425,6 @@ def test_importing_plots_needs_neither_torch_nor_a_backend():
 
 def test_legends_say_which_runs_were_made_in_bfloat16():
     full, half = record("a/b", valid=[1.0]), {**record("a/b", seed=1, valid=[1.0]), "precision": "bfloat16"}
-    assert panels.note([full]) == "" and panels.note([half]) == " (bfloat16)"
+    assert panels.note([full]) == " (1 seed)" and panels.note([half]) == " (1 seed; bfloat16)" and panels.note([]) == ""
     assert panels.note([full, half]) == " (2 seeds; bfloat16)" and panels.brief([half]) == " (bfloat16)"
     assert panels.brief([full, half]) == " (1 of 2 bfloat16)" and panels.brief([full]) == ""

@@ -49,7 +49,7 @@ def test_the_figure_has_a_colour_for_every_report_and_counts_what_is_near():
     said = set(texts(fig))
     assert [text.get_text() for text in ax.texts[:-1]] == ["b", "far", "a"]  # the best, and what is far; not net/a
     assert {"2 of 4 runs lie within", "3 points of the report", "Report 3: one net (3 of 4 runs)",
-            "Report 4 (1 of 1 runs)", "3 of them have one seed;", "1 more are not trained yet.", "far",
+            "Report 4 (1 of 1 runs)", "3 of the 4 have one seed,", "1 more runs that have a", "far",
             "reported accuracy (%)", "measured accuracy (%)"} <= said
     assert ax.get_xlim() == ax.get_ylim() == (0, 100)
     assert lines(ax, "diagonal")[0].get_xydata().tolist() == [[0, 0], [100, 100]]

@@ -24,13 +24,36 @@ def test_printed_numbers_are_hollow_marks_at_their_epochs():
     assert mark.get_xydata().tolist() == [[5, 0.2]] and mark.get_markerfacecolor() == "white"
     assert loss.get_ylim()[0] < 0.2  # far below what was measured, and yet in sight
     valid, test = lines(accuracy, "x/a reported")
-    assert (valid.get_marker(), test.get_marker()) == ("o", "*")
+    assert (valid.get_marker(), test.get_marker()) == ("v", "*")
     assert test.get_markerfacecolor() == "none"  # the measured star may lie below it
     assert np.allclose(valid.get_xydata(), [[2, 35]]) and np.allclose(test.get_xydata(), [[5, 60]])
     bar, = accuracy.collections  # a range
     assert np.allclose(bar.get_segments()[0], [[2, 30], [2, 40]])
     assert {"reported", "final test", "final test, reported"} <= set(texts(fig))
     assert not lines(accuracy, "x/gone reported")
+
+
+def test_a_printed_number_stands_once_beside_the_report_s_own_run():
+    numbers = [printed(run, "valid_acc", 5, number) for run, number in (("x/ours", 0.3), ("x/a", 0.3), ("x/b", 0.4))]
+    records = [classes(run, n=5) for run in ("x/ours", "x/a", "x/b")]
+    ax = plots.draw_curves(records, context=Context(printed=numbers, ours=("x/ours",))).axes[1]
+    assert [len(lines(ax, f"{run} reported")) for run in ("x/ours", "x/a", "x/b")] == [0, 1, 1]
+    alone = plots.draw_curves(records[:1], context=Context(printed=numbers, ours=("x/ours",))).axes[1]
+    assert len(lines(alone, "x/ours reported")) == 1  # nobody else's stands there
+
+
+def test_a_printed_loss_that_was_divided_by_the_batch_size_says_so():
+    numbers = [printed("x/a", "train_loss", 5, 0.2), printed("x/a", "valid_acc", 2, 0.3)]
+    fig = plots.draw_curves([classes("x/a", n=5)], context=Context(printed=numbers, is_divided=True))
+    assert {"reported", "reported, times the batch size"} <= set(texts(fig))
+
+
+@pytest.mark.parametrize("weights, said", [("best", "test, by the weights of the best valid epoch"),
+                                           ("final", "final test")])
+def test_a_star_says_which_weights_were_scored(weights, said):
+    rec = {**classes("x/a", n=5, test_acc=0.5), "test_weights": weights}
+    rec["metrics"]["best_epoch"] = 3
+    assert said in texts(plots.draw_curves([rec]))
 
 
 def test_what_was_printed_of_later_epochs_than_a_trial_has_is_left_out(recwarn):
@@ -109,9 +132,9 @@ def test_more_than_three_runs_have_a_panel_for_train_and_one_for_valid():
     assert not {"train", "valid"} & set(texts(fig))  # the titles say it
 
 
-def test_chance_is_a_line_on_a_whole_axis():
+def test_chance_is_a_line_on_an_axis_from_0_on():
     fig = plots.draw_curves([classes("x/a")], context=Context(chance=10))
-    assert fig.axes[1].get_ylim() == (0, 100) and lines(fig.axes[1], "chance")[0].get_ydata()[0] == 10
+    assert fig.axes[1].get_ylim()[0] == 0 and lines(fig.axes[1], "chance")[0].get_ydata()[0] == 10
     assert "chance" in texts(fig) and not lines(fig.axes[0], "chance")
     assert plots.draw_curves([classes("x/a")]).axes[1].get_ylim()[1] < 100
 
@@ -134,7 +157,7 @@ def test_updates_on_the_axis():
 
 def test_title_and_names_of_the_comparison():
     fig = plots.draw_curves([classes("x/a")], context=Context(title="exp-x: why", names={"x/a": "a = b"}))
-    assert {"exp-x: why", "a = b"} <= set(texts(fig))
+    assert {"exp-x: why", "a = b (1 seed)"} <= set(texts(fig))
     long = plots.draw_curves([classes("x/a")], context=Context(title="exp-x: " + "word " * 40))
     long.draw_without_rendering()
     box = long.legends[-1].get_window_extent()
@@ -198,7 +221,7 @@ def test_a_run_that_blew_up_ends_there_with_a_cross_and_does_not_set_the_axis():
     crosses = lines(ax, "keypoints/adam lost")
     assert [cross.get_xdata()[0] for cross in crosses] == [30, 40] and ax.get_ylim()[1] < 2000
     assert not lines(ax, "keypoints/adam above the axis")
-    assert {"adam (2 seeds; seed 0 blew up, epoch 30; seed 1 blew up, epoch 40)", "sgd"} <= set(texts(fig))
+    assert {"adam (2 seeds; seed 0 blew up, epoch 30; seed 1 blew up, epoch 40)", "sgd (1 seed)"} <= set(texts(fig))
 
 
 def test_the_last_epochs_are_those_before_the_last_run_blew_up():
@@ -215,8 +238,8 @@ def test_one_curve_shines_out_from_under_the_same_one():
     fig = plots.draw_curves([blown(), blown(run="keypoints/adam-sgd"), blown(end=40, run="keypoints/other")])
     under, over = (lines(fig.axes[0], f"keypoints/{run} train")[0] for run in ("adam", "adam-sgd"))
     assert under.get_linewidth() > 2 * over.get_linewidth() and under.get_zorder() < over.get_zorder()
-    assert "adam-sgd (blew up, epoch 30), up to there the same as adam" in texts(fig)
-    assert "other (blew up, epoch 40)" in texts(fig)
+    assert "adam-sgd (1 seed; blew up, epoch 30), up to there the same as adam" in texts(fig)
+    assert "other (1 seed; blew up, epoch 40)" in texts(fig)
 
 
 # ---- runs that differ in one setting --------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def test_everything_that_is_declared_can_be_read():
 # ---- the whole ------------------------------------------------------------------------------------------------------
 
 def context(flags, *ours, about="What it asks."):
-    declared = {"run": flags, "want": {}, "about": {"x": about}}
+    declared = {"run": flags, "want": {}, "about": {"x": about}, "exp": {"x": list(flags)}}
     return prepared.context_of(declared, "x", list(flags), list(ours))
 
 
@@ -88,6 +88,6 @@ def test_chance_is_shown_where_a_run_is_near_it_and_for_lenet():
 
 @pytest.mark.parametrize("about, title", [
     ("Mirrored images.", "exp-x: Mirrored images"), ("", "exp-x"),
-    ("Ours: is it so? " + "And a long sentence more. " * 5, "exp-x: Ours: is it so?")])
+    ("Ours: is it so? " + "And a long sentence more. " * 9, "exp-x: Ours: is it so?")])
 def test_titles_name_the_comparison(about, title):
     assert context({"a/b": ""}, about=about).title == title

@@ -110,4 +110,5 @@ def test_the_figure_has_every_seed_the_mean_and_the_reported_number(tmp_path):
     assert [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"] == pytest.approx([65])
     means = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "|" and line.get_color() == "black"]
     assert means == pytest.approx([62, 64, 85])
-    assert {"test acc (%)", "visible with 1 seed each", "visible with 5 seeds each", "a", "b", "c"} <= set(texts(fig))
+    assert {"test acc (%)", "visible with 3 seeds each", "visible with 10 seeds each",
+            "a (3)", "b (2)", "c (2)"} <= set(texts(fig))
