@@ -58,8 +58,8 @@ want.keypoints/adam-bn-leak         = valid_loss=6
 run.keypoints/adam-bn-dropout-leak  = $(KEYPOINTS_LEAK) --dropout 0.3
 want.keypoints/adam-bn-dropout-leak = valid_loss=6
 
-## Ours: Adam at 0.01 blows up within 250 epochs. Under which settings that the report may have had does it last?
-## A larger eps, every face's copy made once, batch norm behind the PReLU as in the report's script.
+## Ours: under which settings that the report may have had does Adam at 0.01 last 250 epochs? A larger eps, every face's
+## copy made once, batch norm behind the PReLU as in the report's script.
 exp.adam-lasts                       = keypoints/adam keypoints/adam-eps keypoints/adam-copies-once \
                                        keypoints/adam-lr-1e-3 keypoints/adam-bn keypoints/adam-bn-last \
                                        keypoints/adam-bn-dropout keypoints/adam-bn-last-dropout

@@ -341,10 +341,15 @@ def draw_panel(ax, panel, groups, looks, names, context, epochs, scale=None):
         ax.set_ylim(bottom=0)
         ax.axhline(context.chance, **GREY, linewidth=0.8, linestyle="-.", zorder=1, label="chance")
         used.add("chance")
-    highs = [f"▲ {names[run]}: up to {peaks[run]:.3g}" for run in panel.runs if run in peaks]
+    highs = [f"▲ {names[run]}: up to {as_height(peaks[run])}" for run in panel.runs if run in peaks]
     ax.set_title(panel.title + "\n" * len(highs), loc="left")
     ax.set_title("\n".join(highs), loc="right", fontsize=8)
     return used
+
+
+def as_height(loss):
+    """How high a loss goes, as the axis beside it writes numbers, and not longer: 9,700 or 1e+08."""
+    return f"{loss:,.0f}" if 100 <= loss < 1e6 else f"{loss:.3g}"
 
 
 def level_titles(axes):
@@ -644,7 +649,7 @@ def loss_scale(tables, first, cap=math.inf, always_log=False):
     middle = max(np.median(np.concatenate(highest)), 1e-12)
     # How far above the rest is an excursion, on a linear and on a log axis? A picture from epoch 1 on has room for the
     # start: the landmark nets of report 1 come down to 10 px² from about 1000.
-    far, further = (4, 1000) if first == 1 else (2, 10)
+    far, further = (4, 100) if first == 1 else (2, 10)
     usual = [curve[curve <= min(further * middle, cap)] for curve in highest]
     seen = [curve for curve in usual if len(curve)]
     # Valid curves choose between linear and log, where there are any: a train loss that nears zero would always ask for

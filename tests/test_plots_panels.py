@@ -264,3 +264,8 @@ def test_a_panel_for_every_group_with_the_printed_trace_once():
     loss = plots.draw_apart(recs, groups, values, Context(printed=both)).axes[0]
     styles = [lines(loss, f"x/a-1 {part} L2 term")[0].get_linestyle() for part in ("with", "without")]
     assert styles == ["-", ":"]
+
+
+@pytest.mark.parametrize("loss, said", [(9_712.3, "9,712"), (1e8, "1e+08"), (12.345, "12.3")])
+def test_how_high_a_loss_goes(loss, said):
+    assert panels.as_height(loss) == said
