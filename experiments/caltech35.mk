@@ -210,8 +210,8 @@ want.caltech35/noise-30-from-base   = $(want.caltech35/noise-30)
 run.caltech35/noise-50-from-base    = $(run.caltech35/noise-50) --init-from=caltech35/base
 want.caltech35/noise-50-from-base   = $(want.caltech35/noise-50)
 
-## Ours: or were they trained on all images but the test set's, as in section 3.3.1? And the recipe's, which fit as
-## they are, then, too?
+## Ours: were the noisy nets trained on all images but the test set's, as in section 3.3.1? Then those with the recipe,
+## which fit on train alone, would not be.
 exp.noise-all                 = caltech35/noise-10 caltech35/noise-10-all caltech35/noise-30 caltech35/noise-30-all \
                                 caltech35/noise-50 caltech35/noise-50-all caltech35/denoise-30 caltech35/denoise-30-all
 run.caltech35/noise-10-all    = $(run.caltech35/noise-10) --split all
