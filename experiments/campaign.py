@@ -28,18 +28,24 @@ def left(declared, options, seeds=()):
     options: `runs` and `data_dir`, folders, and `flags`, those that make appends to every run's own; with such flags
     what is recorded does not count. seeds: those that are wanted of every run; if there are none, see `seeds_of`.
     """
-    recorded = set()
+    todo, again, lacking, _ = left_and_wanted(declared, options, seeds)
+    return todo, again, lacking
+
+
+def left_and_wanted(declared, options, seeds=()):
+    """What `left` returns and, behind it, {run: the seeds that are wanted of it}. The arguments are `left`'s."""
+    found, recorded = costs.read_records(), set()
     if not options.flags:
-        found = declarations.as_declared(declared, costs.read_records())
-        recorded = {(record["run"], record["seed"]) for record in found}
+        recorded = {(record["run"], record["seed"]) for record in declarations.as_declared(declared, found)}
 
     def is_done(run, seed):
         line = declarations.expected_line(declared, run, options.flags)
         return runs.state_of(Path(options.runs, run, f"seed{seed}"), line)[0] in runs.DONE
 
-    seconds, lacking = seconds_of(declared, options)
+    seconds, lacking = seconds_of(declared, options, found)
+    wanted = seeds_of(declared, seconds, seeds)
     todo, again = {}, {}
-    for run, of_run in seeds_of(declared, seconds, seeds).items():
+    for run, of_run in wanted.items():
         for seed in of_run:
             if (run, seed) in recorded or is_done(run, seed):
                 continue
@@ -52,13 +58,16 @@ def left(declared, options, seeds=()):
         for source in sources_of(declared, run):
             if (source, seed) not in todo and not is_done(source, seed):
                 again[source, seed] = seconds[source]
-    return todo, again, lacking
+    return todo, again, lacking, wanted
 
 
-def seconds_of(declared, options):
-    """Returns {run: its seconds}, with the flags that make appends, and {why: [run, ...]} of those with wrong flags."""
+def seconds_of(declared, options, found):
+    """Returns {run: its seconds}, with the flags that make appends, and {why: [run, ...]} of those with wrong flags.
+
+    found: all records.
+    """
     gpu = jobs.has_gpu()
-    records, steps = costs.of_kind(costs.read_records(), gpu), costs.read_steps()
+    records, steps = costs.of_kind(found, gpu), costs.read_steps()
     seconds, wrong = {}, {}
     for run, line in declarations.trained(declared).items():
         sentence = status.wrong_with(declared, run, options.flags)
@@ -103,9 +112,9 @@ def in_words(todo, again, lacking):
     but = f", and {unable} that cannot be trained as things are" if unable else ""
     if not todo:
         return f"left: nothing{but}"
-    many = "1 run" if len(todo) == 1 else f"{len(todo)} runs"
     hours, of_what = sum([*todo.values(), *again.values()]) / 3600, "the GPU" if jobs.has_gpu() else "a core"
-    return f"left: {many}, about {hours:.1f} hours of {of_what}{but}; make campaign trains what it can"
+    return (f"left: {status.so_many(len(todo))}, about {hours:.1f} hours of {of_what}{but}; "
+            "make campaign trains what it can")
 
 
 # ---- which runs a claim asks for ------------------------------------------------------------------------------------
@@ -220,8 +229,7 @@ def targets(declared, options, seeds=()):
 
     Questions are the claims and the comparisons, but for those of which a run cannot be trained here.
     """
-    todo, again, lacking = left(declared, options, seeds)
-    wanted = seeds_of(declared, seconds_of(declared, options)[0], seeds)
+    todo, again, lacking, wanted = left_and_wanted(declared, options, seeds)
     able = wanted.keys() - {run for of_runs in lacking.values() for run in of_runs}
     questions = [(names, 1) for names in real_names(declared, map(runs_of, judged_claims()))]
     questions += [(names, COMPARISON) for names in real_names(declared, declared["exp"].values())]

@@ -237,9 +237,14 @@ def as_declared(declared, records):
             continue
         if run not in lines:
             lines[run] = expected_line(declared, run)
-        if runs.join_lines(record["flags"], record.get("init_flags")) == lines[run]:
+        if line_of(record) == lines[run]:
             found.append(record)
     return found
+
+
+def line_of(record):
+    """The line of flags that a record was made with, as runs.flags_line has that of its folder."""
+    return runs.join_lines(record["flags"], record.get("init_flags"))
 
 
 def own_records(declared, report, records):
@@ -248,10 +253,14 @@ def own_records(declared, report, records):
     return [record for record in records if report_of(record["run"]) == report and record["run"] in own]
 
 
+def is_of_ours(declared, name):
+    """Is a comparison one of ours, which the report does not have? Then its sentence begins with "Ours"."""
+    return (declared["about"].get(name) or "").startswith("Ours")
+
+
 def is_ours(declared, run):
-    """Is a run in no comparison but those that begin with "Ours"?"""
-    about = [declared["about"].get(name) or "" for name, names in declared["exp"].items() if run in names]
-    return all(sentence.startswith("Ours") for sentence in about)
+    """Is a run in no comparison but ours?"""
+    return all(is_of_ours(declared, name) for name, names in declared["exp"].items() if run in names)
 
 
 def source_of(declared, run):

@@ -26,7 +26,7 @@ if __name__ == "__main__":  # run as a file: imports begin in the project's fold
 
 # plots and pictures bring matplotlib, which takes a second to load: they are imported where something is drawn.
 from experiments import ask, prepared, runs
-from experiments.declarations import as_dict, is_ours, real, short
+from experiments.declarations import as_dict, is_of_ours, is_ours, real, short
 
 
 BOXED = (3, 5)  # the classes of report 5 that mix
@@ -107,7 +107,7 @@ def draw(declared, name, records, out, prefix="", runs_dir=None, data_dir=None, 
 def has_its_own(declared, name, measured):
     """Is one of the runs that were measured what this comparison adds: where it is one of ours, a run of ours, too?"""
     own = [run for run in declared["exp"][name] if is_ours(declared, run)]
-    if not (declared["about"].get(name) or "").startswith("Ours") or not own:
+    if not is_of_ours(declared, name) or not own:
         return True
     return any(run in own for run in measured)
 

@@ -107,10 +107,19 @@ def read_object(path, mend=ANEW):
     return None if content is None else object_in(content, path, mend)
 
 
-def read_objects(path, mend):
-    """The objects in a file that has one a line, none where there is no file. Raises BadInput, as read_object does."""
+def read_objects(path, mend, find_wrong=None):
+    """The objects in a file that has one a line, none where there is no file. Raises BadInput, as read_object does.
+
+    It also does for a line in whose object find_wrong(object), if given, finds something: that is no record.
+    """
     lines = (content_of(path, mend) or b"").split(b"\n")
-    return [object_in(line, f"{path}, line {number}", mend) for number, line in enumerate(lines, 1) if line.strip()]
+    found = {f"{path}, line {number}": line for number, line in enumerate(lines, 1) if line.strip()}
+    found = {place: object_in(line, place, mend) for place, line in found.items()}
+    for place, content in found.items():
+        wrong = find_wrong(content) if find_wrong else ""
+        if wrong:
+            raise BadInput(f"{place} is no record: {wrong}. {mend}")
+    return list(found.values())
 
 
 def object_in(content, place, mend):

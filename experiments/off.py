@@ -16,7 +16,7 @@ from typing import NamedTuple
 from experiments import declarations
 from experiments.declarations import is_ours
 from experiments.records import blew_up, learned_nothing, value
-from experiments.words import digits_of, family_of, in_words, is_fraction, markdown, printed_number
+from experiments.words import as_measured, family_of, in_words, is_fraction, markdown, printed_number
 
 MOST = 2.0  # deviations
 CUT_OFF = ("lenet_vgg",)  # reports whose accuracies are cut off, not rounded
@@ -131,11 +131,9 @@ def usual_deviations(numbers, found):
     numbers: {run: what of_run returns}. Runs that blew up or learned nothing are left out: the seeds of a net that is
     stuck at chance agree to a tenth of a point.
     """
-    by_run, deviations = {}, {}
-    for record in found:
-        by_run.setdefault(record["run"], []).append(record)
+    deviations = {}
     for run, of_family in numbers.items():
-        if any(blew_up(record) or learned_nothing(record) for record in by_run.get(run, ())):
+        if any(blew_up(record) or learned_nothing(record) for record in found if record["run"] == run):
             continue
         for family, several in of_family.items():
             known = [one.deviation for one in several if one.deviation]
@@ -171,23 +169,13 @@ def row(name, several, usual):
     times, quantity = worst.times(usual), worst.wanted.quantity
     words = in_words(quantity) + (f", epoch {worst.wanted.epoch}" if worst.wanted.epoch else "")
     unit = " %" if is_fraction(quantity) else ""
-    measured = "diverged"
-    if not math.isnan(worst.mean):
-        measured = said(quantity, worst.mean, worst.deviation) + unit
+    measured = "diverged" if math.isnan(worst.mean) else as_measured(quantity, worst.mean, worst.deviation)
     off, count = "–", f"{sum(is_off(one, usual) for one in several)} of {len(several)}"
     if times is None:  # there is no deviation to measure by
         count = "–"
     elif math.isfinite(times):  # else one of the two diverged
         off = ("over 100" if times > 100 else f"{times:.1f}") + ("" if worst.seeds > 1 else " *")
     return [name, words, printed_number(quantity, worst.wanted.text) + unit, measured, worst.seeds, off, count]
-
-
-def said(quantity, mean, deviation):
-    """A mean and its deviation, None for one seed, without their unit."""
-    numbers = [x for x in (mean, deviation) if x is not None]
-    if is_fraction(quantity):
-        return " ± ".join(f"{100 * x:.1f}" for x in numbers)
-    return " ± ".join(format(x, digits_of(abs(mean))) for x in numbers)
 
 
 def section(declared, report, found):

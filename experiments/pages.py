@@ -27,7 +27,8 @@ WORDS = {"en": {"report": "Report", "seeds": "{} ({} seeds)", "seed": "{} (1 see
                 "undecided": "{} undecided", "not judgeable": "{} not judgeable", "not run": "{} not run",
                 "between": ", ", "then": "; ", "survived": "- [What it survives](results/torture.md): {}."},
          "zh": {"report": "报告 ", "seeds": "{}（{} 个种子）", "seed": "{}（1 个种子）",
-                "none": "尚未测量", "claims": "成立：{1} 条中 {0} 条", "counted": "按计数：{1} 条中 {0} 条",
+                "none": "尚未测量", "claims": "成立：{1} 条中 {0} 条",
+                "counted": "按计数：{1} 条中 {0} 条",
                 "one seed": "单个种子：{} 条支持，{} 条不支持", "left": "{} 条未决",
                 "undecided": "{} 条未定", "not judgeable": "{} 条无法判定", "not run": "{} 条未运行",
                 "between": "，", "then": "；", "survived": "- [经得起什么](results/torture.md)：{}。"}}
@@ -112,8 +113,7 @@ def page(declared, report, found, kept=()):
     lines = [f"# {of_report['title']}", "",
              f"Made by `make report` from {made}; [where the numbers come from](#where-the-numbers-come-from).", ""]
     if "en" in prose["first"]:
-        lines += [findings.filled(prose["first"]["en"], report, declared, found)
-                  + (" More: [findings](#findings)." if "Findings" in dict(prose["sections"]) else ""), ""]
+        lines += [f"{findings.filled(prose['first']['en'], report, declared, found)} More: [findings](#findings).", ""]
     if of_report["claims"]:
         lines += ["## Verdicts", "", claims.in_short(declared, of_report["claims"], found), "",
                   claims.claims_table(declared, of_report["claims"], found), "",
@@ -132,11 +132,12 @@ def page(declared, report, found, kept=()):
     if unmeasured:
         lines += ["## Not measured yet", "", *(f"- `exp-{name}`: {declared['about'][name] or 'a comparison.'}"
                                                for name, _ in unmeasured), ""]
-    of_precisions = of_report_alone(records.both_precisions(kept), report)
+    kept_of_report = declarations.own_records(declared, report, kept)
+    of_precisions = records.both_precisions(kept_of_report)
     if of_precisions:
         lines += ["## What bfloat16 costs", "", "The same run and seed in both precisions.", "",
                   precision_table(of_precisions), ""]
-    of_devices = of_report_alone(records.both_devices(kept), report)
+    of_devices = records.both_devices(kept_of_report)
     if of_devices:
         lines += ["## CPU and GPU", "", "The same run and seed on both. The tables above have that of the CPU.", "",
                   device_table(of_devices), ""]
@@ -150,11 +151,6 @@ def page(declared, report, found, kept=()):
         lines += [findings.filled(text, report, declared, found), ""] if text else []
     lines += ["## Where the numbers come from", "", provenance(mine), ""]
     return "\n".join(lines)
-
-
-def of_report_alone(pairs, report):
-    """Those of a report among pairs of records."""
-    return [pair for pair in pairs if declarations.report_of(pair[0]["run"]) == report]
 
 
 def figure_of_seeds(report):

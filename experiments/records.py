@@ -179,14 +179,7 @@ def read_records():
 
     Raises BadInput, naming the line, for one that is no record.
     """
-    found = runs.read_objects(RECORDS, WHOLE)
-    lines = (runs.content_of(RECORDS, WHOLE) or b"").split(b"\n")
-    numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
-    for number, record in zip(numbers, found):
-        wrong = wrong_with_record(record)
-        if wrong:
-            raise runs.BadInput(f"{RECORDS}, line {number} is no record: {wrong}. {WHOLE}")
-    return found
+    return runs.read_objects(RECORDS, WHOLE, wrong_with_record)
 
 
 def wrong_with_record(record):
@@ -248,12 +241,12 @@ def take(declared, folder, data_dir, rows):
     record["curves"] = rounded(record["curves"])
     record["finished_at"] = finished_at(folder)
     line = runs.flags_line(folder)
-    if line_of(record) != line:  # flags.txt counts, which has all the runs before it where one starts from another
+    if declarations.line_of(record) != line:  # flags.txt counts: it has all the runs before this one
         own, _, start = line.partition(" < ")
         record = {**record, "flags": own, "init_flags": start or None}
     key = key_of(record)
     old = rows.get(key, {})
-    has_same_flags = bool(old) and line_of(old) == line
+    has_same_flags = bool(old) and declarations.line_of(old) == line
     if has_same_flags and old.get("finished_at", "") > record["finished_at"]:
         return "older than the record"
     record = ask.described(record, folder, data_dir)
@@ -269,11 +262,6 @@ def take(declared, folder, data_dir, rows):
 def key_of(record):
     """What a row of the file is found by: run, seed, and whether it was made in bfloat16 and on a GPU."""
     return record["run"], record["seed"], in_bfloat16(record), on_gpu(record)
-
-
-def line_of(record):
-    """The line of flags that a record was made with, as runs.flags_line has that of its folder."""
-    return runs.join_lines(record["flags"], record.get("init_flags"))
 
 
 def device_of(record):

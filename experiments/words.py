@@ -127,10 +127,14 @@ def measured(records, metric):
     numbers = [x for x in (number_of(record, metric) for record in records) if x is not None]
     if not numbers:
         return "nan" if records and all(record["status"] == "diverged" for record in records) else "–"
-    mean = statistics.mean(numbers)
-    if len(numbers) == 1:
+    deviation = statistics.stdev(numbers) if len(numbers) > 1 else None
+    return as_measured(metric, statistics.mean(numbers), deviation)
+
+
+def as_measured(metric, mean, deviation):
+    """A mean over the seeds ± their sample deviation, in the unit that reports print; deviation: None for one seed."""
+    if deviation is None:
         return shown(metric, mean)
-    deviation = statistics.stdev(numbers)
     if is_fraction(metric):
         return f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
     digits = digits_of(mean)  # both with as many as the mean has
